@@ -1,0 +1,10 @@
+//! Words that everything uses: identifiers, who is to blame, bounds-checked bytes, settings.
+//!
+//! Depends on nothing of ours, does no IO, reads no clock. Start with [`id::StreamKey`] and [`error::End`].
+
+pub mod bytes;
+pub mod error;
+pub mod id;
+pub mod pii;
+pub mod settings;
+pub mod units;

@@ -1,0 +1,19 @@
+#![doc = include_str!("../ARCHITECTURE.md")]
+#![warn(missing_docs)]
+#![deny(unsafe_code)]
+
+// The module list, in layer order: a module may use any module above it in this list that stands in an
+// earlier layer, never one of its own layer or a later one. `tests/law/architecture.rs` enforces it.
+
+// L0
+pub mod base;
+// L1
+pub mod media;
+// L2
+pub mod container;
+pub mod proto;
+pub mod runtime;
+// L3
+pub mod stream;
+// L4
+pub mod edge;

@@ -1,1 +1,4 @@
-//! (being written)
+//! Sockets: one folder for each protocol, both directions inside. An edge uses [`net`] and [`session`], never another edge.
+
+pub mod net;
+pub mod session;

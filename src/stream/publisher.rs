@@ -47,7 +47,13 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(registry: Registry, stream: Arc<Stream>, holder: u64, stopped: watch::Receiver<Option<End>>, resumed: bool) -> Publisher {
+    pub(super) fn new(
+        registry: Registry,
+        stream: Arc<Stream>,
+        holder: u64,
+        stopped: watch::Receiver<Option<End>>,
+        resumed: bool,
+    ) -> Publisher {
         Publisher {
             registry,
             stream,

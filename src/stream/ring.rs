@@ -100,7 +100,11 @@ impl Ring {
         }
         self.slot(seq).store(Some(Arc::new(unit)));
         if starts {
-            if pictures { writer.joins.push_back(seq) } else { writer.joins.clear() }
+            if pictures {
+                writer.joins.push_back(seq)
+            } else {
+                writer.joins.clear()
+            }
             self.join.store(seq, Ordering::Release);
         }
         self.head.store(seq + 1, Ordering::Release);

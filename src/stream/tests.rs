@@ -15,7 +15,13 @@ use std::time::Duration;
 
 fn video(mark: u8) -> Track {
     let set = |b: u8| vec![Bytes::from(vec![b, mark])];
-    Track::Video(VideoTrack { codec: VideoCodec::H264 { sps: set(0x67), pps: set(0x68) }, width: 320, height: 240, fps: None, reorder: Some(0) })
+    Track::Video(VideoTrack {
+        codec: VideoCodec::H264 { sps: set(0x67), pps: set(0x68) },
+        width: 320,
+        height: 240,
+        fps: None,
+        reorder: Some(0),
+    })
 }
 
 fn audio() -> Track {

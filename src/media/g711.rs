@@ -34,7 +34,7 @@ const U_BIAS: i16 = 0x84;
 
 const fn u_to_linear(code: u8) -> i16 {
     let code = !code;
-    let size = ((((code & 0xf) as i16) << 3) + U_BIAS << ((code >> 4) & 7)) - U_BIAS;
+    let size = (((((code & 0xf) as i16) << 3) + U_BIAS) << ((code >> 4) & 7)) - U_BIAS;
     if code & 0x80 != 0 { -size } else { size }
 }
 

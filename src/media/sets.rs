@@ -92,3 +92,41 @@ fn id(family: Family, set: &[u8]) -> Result<u32, Malformed> {
         (Family::H265, _) => Ok(h265::pps_ids(set)?.0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> Bytes {
+        hex::decode(text).unwrap().into()
+    }
+
+    fn sets(sps: &[&str], pps: &[&str]) -> Sets {
+        Sets { vps: Vec::new(), sps: sps.iter().map(|s| set(s)).collect(), pps: pps.iter().map(|s| set(s)).collect() }
+    }
+
+    const SMALL: &str = "6742c00cd901419f9f011000000300100000030320f142a480";
+    const LARGE: &str = "67640028acd940780227e5c04400000fa40003a9803c60c658";
+
+    #[test]
+    fn a_track_appears_when_the_sets_are_complete_and_changes_with_them() {
+        let mut follow = Follow::new(Family::H264);
+        assert_eq!(follow.take(&sets(&[], &["68cb83cb20"])), Ok(None));
+        assert_eq!(follow.take(&sets(&[SMALL], &[])).unwrap().unwrap().width, 320);
+        assert_eq!(follow.take(&sets(&[SMALL], &["68cb83cb20"])), Ok(None), "repeated");
+        let track = follow.take(&sets(&[LARGE], &["68eae3cb22c0"])).unwrap().unwrap();
+        assert_eq!(track.width, 1920);
+        let VideoCodec::H264 { sps, pps } = &track.codec else { panic!("H.264") };
+        assert_eq!((sps.len(), pps.len()), (1, 1), "the same identifier: replaced");
+        assert_eq!(follow.track(), Some(&track));
+    }
+
+    #[test]
+    fn a_broken_set_leaves_what_was() {
+        let mut follow = Follow::new(Family::H264);
+        let track = follow.take(&sets(&[SMALL], &["68cb83cb20"])).unwrap();
+        assert!(follow.take(&sets(&["67"], &["68eae3cb22c0"])).is_err());
+        assert_eq!(follow.track().cloned(), track);
+        assert_eq!(follow.take(&sets(&[SMALL], &["68cb83cb20"])), Ok(None));
+    }
+}

@@ -8,3 +8,6 @@ pub use config::{Avcc, build_avcc, codec_string, parse_avcc, track_from_sets};
 pub(in crate::media) use sps::rate;
 pub use sps::{Sps, parse_sps, pps_ids};
 pub use unit::{is_key, is_recovery_point, kind, role};
+
+#[cfg(test)]
+mod tests;

@@ -9,3 +9,6 @@ pub use config::{Hvcc, build_hvcc, codec_string, parse_hvcc, track_from_sets};
 pub use sps::{ProfileTierLevel, Sps, parse_sps, pps_ids};
 pub use unit::{is_key, kind, role};
 pub use vps::{Vps, parse_vps};
+
+#[cfg(test)]
+mod tests;

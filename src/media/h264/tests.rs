@@ -25,8 +25,8 @@ fn sequence_parameter_sets_of_real_streams() {
     case("x264 4:2:2 10 bit, cropped", high422, (322, 182), Some((15, 1)), Some(2), "avc1.7a000c");
     let hikvision = "674d002a9db81e0089f966e0202028000003000800000301942";
     case("hikvision 1080p", &format!("{hikvision}0"), (1920, 1080), Some((25, 1)), Some(0), "avc1.4d002a");
-    case("hikvision 720p", "674d00329da80a002d69b808080a00000300020000030065", (1280, 720), Some((25, 1)), Some(0), "avc1.4d0032");
-    case("hikvision 4CIF", "674d001e9da8280f69b808080a00000300020000030065", (640, 480), Some((25, 1)), Some(0), "avc1.4d001e");
+    case("hikvision 1440p", "674d00329da80a002d69b808080a00000300020000030065", (2560, 1440), Some((25, 1)), Some(0), "avc1.4d0032");
+    case("hikvision VGA", "674d001e9da8280f69b808080a00000300020000030065", (640, 480), Some((25, 1)), Some(0), "avc1.4d001e");
 }
 
 #[test]

@@ -17,3 +17,5 @@ pub mod runtime;
 pub mod stream;
 // L4
 pub mod edge;
+// L6
+pub mod config;

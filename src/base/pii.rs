@@ -25,3 +25,14 @@ impl<T: fmt::Debug> fmt::Debug for Pii<T> {
         if SHOWN.load(Ordering::Relaxed) { self.0.fmt(f) } else { f.write_str("[redacted]") }
     }
 }
+
+/// A key or password from the configuration: it never appears in a debug print.
+#[derive(Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "[none]" } else { "[secret]" })
+    }
+}

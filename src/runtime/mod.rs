@@ -3,4 +3,5 @@
 //! Protocol cores do not use it: they get the time as an argument.
 
 pub mod clock;
+pub mod log;
 pub mod task;

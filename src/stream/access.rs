@@ -57,3 +57,83 @@ pub trait Access: Send + Sync {
     /// May the peer do that?
     fn check<'a>(&'a self, ask: Ask<'a>) -> Answer<'a>;
 }
+
+crate::settings! {
+    /// Who may publish and play without being known to the API.
+    pub struct Settings {
+        /// Streams that anybody may publish and play, as `app/name` with `*` for any text: ["live/*"]. An application
+        /// that a group of the API uses follows the group's rules instead. Empty: only what the API knows.
+        pub open: Vec<String> = Vec::new(),
+    }
+}
+
+/// The allow-list of the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Open(Vec<String>);
+
+impl Open {
+    /// The list that the settings give.
+    pub fn new(settings: &Settings) -> Open {
+        Open(settings.open.clone())
+    }
+
+    /// Whether the list names the stream.
+    pub fn allows(&self, key: &StreamKey) -> bool {
+        self.0.iter().any(|pattern| matches(pattern.as_bytes(), key.as_str().as_bytes()))
+    }
+}
+
+impl Access for Open {
+    fn check<'a>(&'a self, ask: Ask<'a>) -> Answer<'a> {
+        let refusal = || Denied::Forbidden(format!("{} is not open: name it in access.open, or make a group and a stream by the API", ask.key));
+        Box::pin(std::future::ready(if self.allows(ask.key) { Ok(Grant::default()) } else { Err(refusal()) }))
+    }
+}
+
+/// Whether a text fits a pattern in which `*` stands for any text. Linear: it goes back to the last star only.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((sp, st)) => {
+                    p = sp + 1;
+                    t = st + 1;
+                    star = Some((sp, st + 1));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_with_stars() {
+        for (pattern, text, fits) in [
+            ("live/*", "live/a", true),
+            ("live/*", "lives/a", false),
+            ("*", "any/thing", true),
+            ("*/cam*1", "live/camera-1", true),
+            ("*/cam*1", "live/camera-2", false),
+            ("live/a", "live/a", true),
+            ("live/a", "live/ab", false),
+            ("", "live/a", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), fits, "{pattern} {text}");
+        }
+    }
+}

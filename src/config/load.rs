@@ -122,7 +122,10 @@ fn set(table: &mut Table, key: &str, text: &str, place: &str, wrong: &mut Vec<St
     };
     match value {
         Some(value) => put(table, key, value, place, wrong),
-        None => wrong.push(format!("{place}: {key}: {text:?} is not of the right kind (default: {})", find(table, key).map_or_else(String::new, Value::to_string))),
+        None => wrong.push(format!(
+            "{place}: {key}: {text:?} is not of the right kind (default: {})",
+            find(table, key).map_or_else(String::new, Value::to_string)
+        )),
     }
 }
 

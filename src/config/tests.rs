@@ -75,10 +75,13 @@ fn a_broken_or_missing_file_is_told() {
 
 #[test]
 fn the_reference_is_the_defaults() {
-    let active: String = reference().lines().map(|line| match line.strip_prefix('#') {
-        Some(key) if !key.starts_with(' ') && !key.trim_end().ends_with('=') => format!("{key}\n"),
-        _ => format!("{line}\n"),
-    }).collect();
+    let active: String = reference()
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(key) if !key.starts_with(' ') && !key.trim_end().ends_with('=') => format!("{key}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
     let (_dir, path) = file(&active);
     assert_eq!(load(&Sources { file: Some(path), ..Sources::default() }).unwrap(), Config::default());
     assert!(known_keys().iter().all(|key| reference().contains(&format!("\n#{} =", key.rsplit('.').next().unwrap()))));

@@ -85,7 +85,8 @@ impl Open {
 
 impl Access for Open {
     fn check<'a>(&'a self, ask: Ask<'a>) -> Answer<'a> {
-        let refusal = || Denied::Forbidden(format!("{} is not open: name it in access.open, or make a group and a stream by the API", ask.key));
+        let refusal =
+            || Denied::Forbidden(format!("{} is not open: name it in access.open, or make a group and a stream by the API", ask.key));
         Box::pin(std::future::ready(if self.allows(ask.key) { Ok(Grant::default()) } else { Err(refusal()) }))
     }
 }

@@ -19,3 +19,7 @@ pub mod stream;
 pub mod edge;
 // L6
 pub mod config;
+// L7
+pub mod server;
+// L8
+pub mod cli;

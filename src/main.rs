@@ -1,3 +1,5 @@
-//! The server's command line.
+//! The server's executable: everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    weir::cli::run()
+}

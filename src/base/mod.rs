@@ -2,6 +2,8 @@
 //!
 //! Depends on nothing of ours, does no IO, reads no clock. Start with [`id::StreamKey`] and [`error::End`].
 
+pub mod amf0;
+mod amf3;
 pub mod bytes;
 pub mod error;
 pub mod id;

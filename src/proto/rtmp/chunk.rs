@@ -230,16 +230,7 @@ impl Reader {
             Some(index) => index,
             None if self.streams.len() >= self.limits.streams => return Err(Error::Streams(self.limits.streams)),
             None => {
-                self.streams.push(Stream {
-                    csid,
-                    kind: 0,
-                    length: 0,
-                    stream: 0,
-                    timestamp: 0,
-                    delta: 0,
-                    extended: None,
-                    message: None,
-                });
+                self.streams.push(Stream { csid, kind: 0, length: 0, stream: 0, timestamp: 0, delta: 0, extended: None, message: None });
                 self.streams.len() - 1
             }
         };

@@ -23,8 +23,9 @@ pub struct Frame {
     pub pts: Timestamp,
     /// A decoder may start here (IDR or CRA for video; every frame of audio).
     pub key: bool,
-    /// H.264, H.265: NAL units, each behind its length in 4 bytes big-endian, without parameter sets and access
-    /// unit delimiters (those live in the [`Track`](super::track::Track)). AV1: OBUs with size fields, no temporal delimiter.
+    /// H.264, H.265: NAL units, each behind its length in 4 bytes big-endian. Sources in Annex B come without parameter sets,
+    /// access unit delimiters and filler (the sets live in the [`Track`](super::track::Track)); sources with length prefixes keep
+    /// what they sent, so that frames pass bit-exact. AV1: OBUs with size fields, no temporal delimiter.
     /// VP9: one frame. AAC: one raw data block without ADTS. G.711, Opus, MP3: the coded bytes of one packet.
     pub data: Bytes,
 }

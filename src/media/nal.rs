@@ -167,7 +167,7 @@ impl Sets {
 /// An access unit in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// Length-prefixed NAL units without parameter sets, delimiters and filler; empty if there was nothing else.
+    /// Length-prefixed NAL units; from Annex B without parameter sets, delimiters and filler; empty if there was nothing else.
     pub data: Bytes,
     /// A decoder may start here.
     pub key: bool,
@@ -190,40 +190,26 @@ pub fn from_units<'a>(family: Family, units: impl IntoIterator<Item = &'a [u8]>)
     Access { data: join(&kept), key: sort.key, sets: sort.sets }
 }
 
-/// Brings length-prefixed units into canonical form. Shares the bytes where the lengths have 4 bytes and what is to
-/// be kept lies in one piece, as it nearly always does.
+/// Brings length-prefixed units (RTMP, FLV, MP4) into canonical form. Nothing is taken out, so that players get the very
+/// frames that the encoder sent; the bytes are shared unless the lengths have another size than 4 bytes.
 pub fn from_prefixed(family: Family, data: &Bytes, length_size: usize) -> Result<Access, Malformed> {
     if !(1..=4).contains(&length_size) {
         return Err(Malformed::Range { field: "NAL length size", value: length_size as u64 });
     }
     let mut sort = Sort::new(family);
     let mut walk = Units { rest: data, size: length_size };
-    let mut kept: Vec<&[u8]> = Vec::with_capacity(16);
-    let mut piece: Option<(usize, usize)> = None;
-    let mut whole = length_size == 4;
-    while let Some(nal) = walk.next() {
-        if !sort.keep(nal) {
-            continue;
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for nal in walk.by_ref() {
+        sort.keep(nal);
+        if length_size != 4 {
+            kept.push(nal);
         }
-        let end = data.len() - walk.rest.len();
-        let start = end - nal.len() - length_size;
-        piece = Some(match piece {
-            None => (start, end),
-            Some((first, last)) => {
-                whole &= last == start;
-                (first, end)
-            }
-        });
-        kept.push(nal);
     }
     // Zeros behind the last unit are padding that some encoders add; anything else means that the lengths are wrong.
     if walk.rest.iter().any(|byte| *byte != 0) {
         return Err(Malformed::Short("NAL unit"));
     }
-    let data = match piece {
-        Some((start, end)) if whole => data.slice(start..end),
-        _ => join(&kept),
-    };
+    let data = if length_size == 4 { data.slice(..data.len() - walk.rest.len()) } else { join(&kept) };
     Ok(Access { data, key: sort.key, sets: sort.sets })
 }
 
@@ -311,13 +297,13 @@ mod tests {
     }
 
     #[test]
-    fn clean_prefixed_units_are_shared() {
+    fn prefixed_units_pass_untouched_and_shared() {
         let data = prefixed(&[AUD, SPS, PPS, IDR, P], 4);
         let access = from_prefixed(Family::H264, &data, 4).unwrap();
-        assert_eq!(access.data, prefixed(&[IDR, P], 4));
-        assert!(data.as_ptr_range().contains(&access.data.as_ptr()), "no copy");
-        let access = from_prefixed(Family::H264, &prefixed(&[IDR, SPS, P], 4), 4).unwrap();
-        assert_eq!(access.data, prefixed(&[IDR, P], 4));
+        assert_eq!(access.data, data);
+        assert_eq!(access.data.as_ptr(), data.as_ptr(), "no copy");
+        assert!(access.key);
+        assert_eq!((access.sets.sps.len(), access.sets.pps.len()), (1, 1));
     }
 
     #[test]

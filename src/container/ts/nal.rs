@@ -1,5 +1,6 @@
 //! The pieces of a video access unit in Annex B form: delimiter, parameter sets before key frames, then the NAL units.
 
+use crate::media::nal::{Family, Role};
 use crate::media::track::VideoCodec;
 
 /// A start code with the zero byte that ISO/IEC 14496-10 §B.1.2 asks for before the first and the parameter set NAL units.
@@ -28,9 +29,24 @@ pub fn pieces<'a>(codec: &'a VideoCodec, key: bool, data: &'a [u8], mut put: imp
             put(set);
         }
     }
-    for nal in units(data) {
+    // A source with length prefixes may have left delimiters and sets where they were: they went out above already.
+    for nal in units(data).filter(|nal| !told(codec, key, nal)) {
         put(START);
         put(nal);
+    }
+}
+
+/// Whether the unit is a delimiter, or a parameter set of a key frame (the track holds the newest ones).
+fn told(codec: &VideoCodec, key: bool, nal: &[u8]) -> bool {
+    let family = match codec {
+        VideoCodec::H264 { .. } => Family::H264,
+        VideoCodec::H265 { .. } => Family::H265,
+        _ => return false,
+    };
+    match family.role(nal) {
+        Role::Delimiter => true,
+        Role::Vps | Role::Sps | Role::Pps => key,
+        _ => false,
     }
 }
 
@@ -46,4 +62,20 @@ pub fn units(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn sets_and_delimiters_in_the_band_are_not_doubled() {
+        let (sps, pps, idr): (&[u8], &[u8], &[u8]) = (&[0x67, 1, 2], &[0x68, 3], &[0x65, 4]);
+        let codec = VideoCodec::H264 { sps: vec![Bytes::from_static(sps)], pps: vec![Bytes::from_static(pps)] };
+        let data: Vec<u8> = [&[9, 0xf0][..], sps, pps, idr].iter().flat_map(|n| [&(n.len() as u32).to_be_bytes()[..], n].concat()).collect();
+        let mut out = Vec::new();
+        pieces(&codec, true, &data, |piece| out.extend_from_slice(piece));
+        assert_eq!(out, [AUD_H264, START, sps, START, pps, START, idr].concat());
+    }
 }

@@ -73,7 +73,8 @@ mod tests {
     fn sets_and_delimiters_in_the_band_are_not_doubled() {
         let (sps, pps, idr): (&[u8], &[u8], &[u8]) = (&[0x67, 1, 2], &[0x68, 3], &[0x65, 4]);
         let codec = VideoCodec::H264 { sps: vec![Bytes::from_static(sps)], pps: vec![Bytes::from_static(pps)] };
-        let data: Vec<u8> = [&[9, 0xf0][..], sps, pps, idr].iter().flat_map(|n| [&(n.len() as u32).to_be_bytes()[..], n].concat()).collect();
+        let data: Vec<u8> =
+            [&[9, 0xf0][..], sps, pps, idr].iter().flat_map(|n| [&(n.len() as u32).to_be_bytes()[..], n].concat()).collect();
         let mut out = Vec::new();
         pieces(&codec, true, &data, |piece| out.extend_from_slice(piece));
         assert_eq!(out, [AUD_H264, START, sps, START, pps, START, idr].concat());

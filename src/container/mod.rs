@@ -1,3 +1,4 @@
 //! Codecs of file and stream formats: frames in, bytes out, and back. No IO, no clock.
 
+pub mod m3u8;
 pub mod ts;

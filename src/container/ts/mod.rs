@@ -2,11 +2,10 @@
 //!
 //! Start with [`Muxer`]. There is no demuxer outside the tests: nothing that comes in is a transport stream.
 
-mod adts;
+mod annexb;
 #[cfg(test)]
 pub mod demux;
 mod mux;
-mod nal;
 mod packet;
 mod psi;
 #[cfg(test)]

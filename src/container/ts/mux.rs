@@ -1,10 +1,11 @@
 //! Frames into a transport stream: tables, PES packets, program clock.
 
-use super::adts::{self, Adts};
-use super::nal;
+use super::annexb;
 use super::packet::{self, Adaptation, Packets, Pid};
 use super::psi;
+use crate::media::aac;
 use crate::media::frame::{Frame, Kind};
+use crate::media::nal;
 use crate::media::time::Timestamp;
 use crate::media::track::{AudioCodec, AudioTrack, Tracks, VideoCodec, VideoTrack};
 use bytes::{Bytes, BytesMut};
@@ -52,7 +53,10 @@ fn video_type(track: &VideoTrack) -> Option<u8> {
 
 fn audio_type(track: &AudioTrack) -> Option<u8> {
     match &track.codec {
-        AudioCodec::Aac { config } => Adts::new(config).map(|_| STREAM_AAC),
+        AudioCodec::Aac { config } => {
+            let config = aac::parse_asc(config).ok()?;
+            aac::adts_header(&config, 0).map(|_| STREAM_AAC)
+        }
         // ISO/IEC 11172-3 knows 32, 44.1 and 48 kHz; the lower rates came with 13818-3.
         AudioCodec::Mp3 if track.sample_rate < 32_000 => Some(STREAM_MPEG2_AUDIO),
         AudioCodec::Mp3 => Some(STREAM_MPEG1_AUDIO),
@@ -73,12 +77,14 @@ pub struct Muxer {
     clock: Option<i64>,
     broken: bool,
     pending: Pending,
+    /// The AudioSpecificConfig that was read last.
+    asc: Option<(Bytes, aac::Config)>,
 }
 
 /// Audio frames that wait for company.
 #[derive(Debug, Default)]
 struct Pending {
-    frames: Vec<(Option<[u8; adts::HEADER]>, Bytes)>,
+    frames: Vec<(Option<[u8; 7]>, Bytes)>,
     size: usize,
     start: i64,
     next: i64,
@@ -103,6 +109,7 @@ impl Muxer {
             clock: None,
             broken: false,
             pending: Pending::default(),
+            asc: None,
         }
     }
 
@@ -175,19 +182,21 @@ impl Muxer {
             self.flush(out);
         }
         let mut size = 0;
-        nal::pieces(&track.codec, frame.key, &frame.data, |piece| size += piece.len());
+        annexb::pieces(&track.codec, frame.key, &frame.data, |piece| size += piece.len());
         let adaptation = self.adaptation(Kind::Video, frame.key, dts, out);
         let head = Head::new(0xe0, pts, (dts != pts).then_some(dts), size);
         let mut packets = Packets::begin(out, &mut self.video, adaptation, head.len() + size);
         packets.put(head.bytes());
-        nal::pieces(&track.codec, frame.key, &frame.data, |piece| packets.put(piece));
+        annexb::pieces(&track.codec, frame.key, &frame.data, |piece| packets.put(piece));
     }
 
     fn audio(&mut self, frame: &Frame, track: &AudioTrack, out: &mut BytesMut) {
         let (head, samples, rate) = match &track.codec {
             AudioCodec::Aac { config } => {
-                let Some(adts) = Adts::new(config).filter(|_| frame.data.len() <= adts::FRAME_MAX) else { return };
-                (Some(adts.header(frame.data.len())), 1024, adts.rate())
+                let Some(config) = self.config(config) else { return };
+                // Longer than ADTS can say: no encoder makes such a block.
+                let Some(head) = aac::adts_header(&config, frame.data.len()) else { return };
+                (Some(head), config.block, config.core_rate)
             }
             AudioCodec::Mp3 if track.sample_rate < 32_000 => (None, 576, track.sample_rate),
             _ => (None, 1152, track.sample_rate),
@@ -208,6 +217,17 @@ impl Muxer {
         self.pending.next += i64::from(samples) * i64::from(HZ) / i64::from(rate.max(1));
         self.pending.size += size;
         self.pending.frames.push((head, frame.data.clone()));
+    }
+
+    fn config(&mut self, asc: &Bytes) -> Option<aac::Config> {
+        match &self.asc {
+            Some((known, config)) if known == asc => Some(*config),
+            _ => {
+                let config = aac::parse_asc(asc).ok()?;
+                self.asc = Some((asc.clone(), config));
+                Some(config)
+            }
+        }
     }
 
     /// Decides where the clock goes: on the clock's own stream with each frame that is due one; before a frame of the other

@@ -1,6 +1,6 @@
 //! The pieces of a video access unit in Annex B form: delimiter, parameter sets before key frames, then the NAL units.
 
-use crate::media::nal::{Family, Role};
+use crate::media::nal::{self, Family, Role};
 use crate::media::track::VideoCodec;
 
 /// A start code with the zero byte that ISO/IEC 14496-10 §B.1.2 asks for before the first and the parameter set NAL units.
@@ -30,7 +30,7 @@ pub fn pieces<'a>(codec: &'a VideoCodec, key: bool, data: &'a [u8], mut put: imp
         }
     }
     // A source with length prefixes may have left delimiters and sets where they were: they went out above already.
-    for nal in units(data).filter(|nal| !told(codec, key, nal)) {
+    for nal in nal::units(data).filter(|nal| !told(codec, key, nal)) {
         put(START);
         put(nal);
     }
@@ -48,20 +48,6 @@ fn told(codec: &VideoCodec, key: bool, nal: &[u8]) -> bool {
         Role::Vps | Role::Sps | Role::Pps => key,
         _ => false,
     }
-}
-
-/// The NAL units of a frame whose units stand behind their lengths; ends at a length that points past the end.
-pub fn units(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        loop {
-            let (len, rest) = data.split_first_chunk::<4>()?;
-            let (nal, rest) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
-            data = rest;
-            if !nal.is_empty() {
-                return Some(nal);
-            }
-        }
-    })
 }
 
 #[cfg(test)]

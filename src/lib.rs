@@ -23,3 +23,4 @@ pub mod config;
 pub mod server;
 // L8
 pub mod cli;
+pub mod worker;

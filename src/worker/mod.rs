@@ -1,0 +1,3 @@
+//! Long-running readers of streams and timers: neither a session nor a request.
+
+pub mod segment;

@@ -1,0 +1,39 @@
+//! Cuts live streams into segments, kept in memory for HLS.
+//!
+//! [`Cutter`] decides where a segment begins, for any container (recordings use it too); [`Segmenter`] fills the segments
+//! with a transport stream; [`Window`] is the list that a playlist shows; [`Feeds`] runs one task for each stream that
+//! somebody asks for, and ends it some seconds after the last request. All but the last are free of IO and clocks.
+
+mod cutter;
+mod feed;
+mod segmenter;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use crate::base::units::{Size, Span};
+
+pub use cutter::{Cut, Cutter, Step};
+pub use feed::{Feed, Feeds, NoSegments};
+pub use segmenter::{Segment, Segmenter};
+pub use window::Window;
+
+crate::settings! {
+    /// HLS: how streams are cut into segments. Segments lie in memory, and only while somebody watches.
+    pub struct Settings {
+        /// The length that segments should have; they are cut at the key frame that comes nearest to it.
+        pub segment: Span = Span::secs(2),
+        /// The length at which a segment is cut even without a key frame, for cameras whose key frames are far apart.
+        pub segment_max: Span = Span::secs(12),
+        /// How many segments the playlist lists.
+        pub window: usize = 6,
+        /// How many segments stay available after they left the playlist, for players that still load them.
+        pub kept: usize = 3,
+        /// Most bytes that one stream's segments take in memory; the oldest go first.
+        pub bytes: Size = Size(64 << 20),
+        /// How long a stream is cut after the last request for it.
+        pub linger: Span = Span::secs(15),
+        /// How long a first request waits for the first segment.
+        pub patience: Span = Span::secs(10),
+    }
+}

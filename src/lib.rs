@@ -17,10 +17,10 @@ pub mod runtime;
 pub mod stream;
 // L4
 pub mod edge;
+pub mod worker;
 // L6
 pub mod config;
 // L7
 pub mod server;
 // L8
 pub mod cli;
-pub mod worker;

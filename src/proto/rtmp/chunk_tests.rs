@@ -108,7 +108,7 @@ fn extended_timestamps_with_and_without_repetition() {
 fn omitted_repetition_with_a_payload_that_begins_like_it() {
     // The last chunk holds 2 bytes that equal the start of the extended timestamp, then the next header follows.
     let time = 0x0100_0000_u32;
-    let mut payload = vec![0x55; 130];
+    let mut payload = [0x55; 130];
     payload[128..].copy_from_slice(&[0x01, 0x00]);
     let mut bytes = vec![4, 0xff, 0xff, 0xff, 0, 0, 130, 9, 1, 0, 0, 0];
     bytes.extend(time.to_be_bytes());

@@ -9,11 +9,13 @@
 pub mod base;
 // L1
 pub mod media;
+pub mod model;
 // L2
 pub mod container;
 pub mod proto;
 pub mod runtime;
 // L3
+pub mod store;
 pub mod stream;
 // L4
 pub mod edge;

@@ -281,8 +281,7 @@ impl fmt::Debug for PathTemplate {
 mod tests {
     use super::*;
 
-    const ALL: [Purpose; 6] =
-        [Purpose::Mp4, Purpose::Flv, Purpose::HlsM3u8, Purpose::HlsTs, Purpose::JpgOverwrite, Purpose::JpgSequence];
+    const ALL: [Purpose; 6] = [Purpose::Mp4, Purpose::Flv, Purpose::HlsM3u8, Purpose::HlsTs, Purpose::JpgOverwrite, Purpose::JpgSequence];
 
     #[test]
     fn the_documents_examples_are_taken() {
@@ -328,7 +327,9 @@ mod tests {
     #[test]
     fn variables_are_filled_in() {
         let values =
-            Values { app: "live", stream: "门口", sequence: 3, start: Time::from_secs(1_551_373_217), end: Time::from_secs(1_551_376_817) };
+            Values {
+                app: "live", stream: "门口", sequence: 3, start: Time::from_secs(1_551_373_217), end: Time::from_secs(1_551_376_817)
+            };
         let mp4 = PathTemplate::parse(Purpose::Mp4, "{AppName}/{StreamName}/{EscapedStartTime}_{EscapedEndTime}").unwrap();
         assert_eq!(mp4.expand(Purpose::Mp4, &values), "live/门口/2019-02-28-17-00-17_2019-02-28-18-00-17.mp4");
         let jpg = PathTemplate::parse(Purpose::JpgSequence, "{StreamName}_{UnixTimestamp}-{Sequence}.JPG").unwrap();

@@ -1,5 +1,6 @@
-//! Wire protocols as codecs and machines: bytes and time come in as arguments, bytes and events go out.
+//! Protocols without sockets: codecs and machines that take bytes and time as arguments.
 
+pub mod gb28181;
 pub mod rtmp;
 pub mod rtp;
 pub mod sip;

@@ -298,11 +298,11 @@ pub fn reason(status: u16) -> &'static str {
         501 => "Not Implemented",
         503 => "Service Unavailable",
         603 => "Decline",
-        100..=199 => "Progress",
-        200..=299 => "OK",
-        300..=399 => "Redirect",
-        400..=499 => "Request Failure",
-        500..=599 => "Server Failure",
+        _ if status < 200 => "Progress",
+        _ if status < 300 => "OK",
+        _ if status < 400 => "Redirect",
+        _ if status < 500 => "Request Failure",
+        _ if status < 600 => "Server Failure",
         _ => "Global Failure",
     }
 }

@@ -25,4 +25,4 @@ pub use parse::ParseError;
 pub use path::{Path, Transport};
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod demand;
+mod derived;
 mod publisher;
 mod registry;
 mod ring;
@@ -17,6 +18,7 @@ mod subscriber;
 mod tests;
 mod unit;
 
+pub use derived::Derived;
 pub use publisher::{Publisher, Raw};
 pub use registry::{Event, Events, NoPublisher, PublishError, Registry};
 pub use ring::Cursor;

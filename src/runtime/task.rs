@@ -18,7 +18,8 @@ pub struct Stop(watch::Receiver<bool>);
 
 struct Node {
     stop: watch::Sender<bool>,
-    running: Mutex<HashMap<u64, (&'static str, AbortHandle)>>,
+    /// The handle is missing while the task is being started.
+    running: Mutex<HashMap<u64, (&'static str, Option<AbortHandle>)>>,
     next: AtomicU64,
     emptied: Notify,
     children: Mutex<Vec<Weak<Node>>>,
@@ -61,13 +62,16 @@ impl Tasks {
             return;
         }
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let mut running = lock(&self.0.running);
+        lock(&self.0.running).insert(id, (name, None));
         let guard = Running { node: Arc::downgrade(&self.0), id };
+        // No lock is held here: a runtime that shuts down drops the task, and with it the guard, at once.
         let handle = tokio::spawn(async move {
             let _guard = guard;
             task.await;
         });
-        running.insert(id, (name, handle.abort_handle()));
+        if let Some((_, slot)) = lock(&self.0.running).get_mut(&id) {
+            *slot = Some(handle.abort_handle());
+        }
     }
 
     /// The stop signal, for the tasks to watch.
@@ -108,9 +112,12 @@ impl Tasks {
         }
         let mut late = Vec::new();
         for node in &nodes {
-            for (name, handle) in lock(&node.0.running).values() {
-                late.push(*name);
-                handle.abort();
+            let left: Vec<_> = lock(&node.0.running).values().cloned().collect();
+            for (name, handle) in left {
+                late.push(name);
+                if let Some(handle) = handle {
+                    handle.abort();
+                }
             }
         }
         late
@@ -166,6 +173,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_that_is_spawned_while_the_runtime_shuts_down_is_dropped() {
+        struct SpawnOnDrop(Tasks);
+        impl Drop for SpawnOnDrop {
+            fn drop(&mut self) {
+                self.0.spawn("last", std::future::pending());
+            }
+        }
+        let tasks = Tasks::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let last = SpawnOnDrop(tasks.clone());
+            tasks.spawn("first", async move {
+                let _last = last;
+                std::future::pending().await
+            });
+        });
+        drop(runtime);
+        assert_eq!(tasks.running(), 0);
+    }
 
     #[tokio::test]
     async fn finish_waits_for_children_and_names_what_is_late() {

@@ -1,11 +1,11 @@
 //! One audio stream: decode, resample, encode. A frame in gives as many frames out as have become full.
 
 use bytes::Bytes;
-use ffmpeg_next as ff;
 use ff::format::sample::{Sample, Type};
 use ff::{ChannelLayout, codec, frame};
-use weir::media::time::Timestamp;
+use ffmpeg_next as ff;
 use weir::media::g711;
+use weir::media::time::Timestamp;
 use weir::proto::av::{AudioForm, Codec, Reply};
 
 /// A break in the source's times that is longer than this is a gap: the output's times follow it.

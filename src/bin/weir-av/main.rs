@@ -77,13 +77,11 @@ fn act(jobs: &mut HashMap<Job, Work>, job: Job, ask: Ask, out: &mut BytesMut) {
         Ask::Snapshot { codec, width, height, quality, data } => {
             snapshot::take(codec, (width, height), quality, &data).map(|picture| picture.write(job, out))
         }
-        Ask::Close => {
-            match jobs.remove(&job) {
-                Some(Work::Audio(mut work)) => work.finish(&mut |reply| reply.write(job, out)),
-                Some(Work::Video(mut work)) => work.finish(&mut |reply| reply.write(job, out)),
-                None => Ok(()),
-            }
-        }
+        Ask::Close => match jobs.remove(&job) {
+            Some(Work::Audio(mut work)) => work.finish(&mut |reply| reply.write(job, out)),
+            Some(Work::Video(mut work)) => work.finish(&mut |reply| reply.write(job, out)),
+            None => Ok(()),
+        },
     };
     if let Err(why) = done {
         jobs.remove(&job);

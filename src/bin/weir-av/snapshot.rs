@@ -1,11 +1,11 @@
 //! One picture of one key frame, as JPEG. No decoder outlives it.
 
 use bytes::Bytes;
-use ffmpeg_next as ff;
 use ff::format::Pixel;
 use ff::software::scaling;
 use ff::util::color;
 use ff::{codec, frame};
+use ffmpeg_next as ff;
 use weir::proto::av::{Codec, Reply};
 
 /// No camera's picture is larger; a parameter set that says so is hostile.

@@ -2,10 +2,10 @@
 
 use super::snapshot::fit;
 use bytes::Bytes;
-use ffmpeg_next as ff;
 use ff::format::Pixel;
 use ff::software::scaling;
 use ff::{Dictionary, codec, frame};
+use ffmpeg_next as ff;
 use weir::media::time::Timestamp;
 use weir::proto::av::{Codec, Reply, Rule};
 

@@ -1,7 +1,7 @@
 //! Streams with other sound, made while somebody watches: the pictures are shared, the sound goes through the helper.
 
-use super::helper::{Helper, Task};
 use super::Settings;
+use super::helper::{Helper, Task};
 use crate::base::id::{SessionId, StreamKey};
 use crate::media::frame::Kind;
 use crate::media::track::{AudioCodec, AudioTrack, Track};
@@ -142,7 +142,9 @@ impl Weave<'_> {
         let raw = Raw { kind: frame.kind, dts: Some(frame.dts), pts: frame.pts, key: frame.key, data: frame.data.clone() };
         match frame.kind {
             Kind::Video => {
-                if let Some(video) = unit.tracks.video.as_deref().filter(|_| unit.announce || self.publisher.stream().tracks().video.is_none()) {
+                if let Some(video) =
+                    unit.tracks.video.as_deref().filter(|_| unit.announce || self.publisher.stream().tracks().video.is_none())
+                {
                     self.publisher.set_track(Track::Video(video.clone()));
                 }
                 self.publisher.push(raw);

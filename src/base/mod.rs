@@ -10,3 +10,4 @@ pub mod id;
 pub mod pii;
 pub mod settings;
 pub mod units;
+pub mod unwrap;

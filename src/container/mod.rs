@@ -2,4 +2,5 @@
 
 pub mod flv;
 pub mod m3u8;
+pub mod ps;
 pub mod ts;

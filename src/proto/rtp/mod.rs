@@ -10,10 +10,8 @@ mod packet;
 mod receiver;
 pub mod rtcp;
 mod sender;
-mod unwrap;
 
 pub use framing::{Framer, Kind as Framing, Lost, Step};
 pub use packet::{Malformed, Packet, is_rtcp, ssrc_of};
 pub use receiver::{Arrival, Counts, Receiver, Window};
 pub use sender::{Header, Packetizer};
-pub use unwrap::Unwrap;

@@ -2,7 +2,7 @@
 
 use super::packet::Packet;
 use super::rtcp::{ReportBlock, SenderReport};
-use super::unwrap::Unwrap;
+use crate::base::unwrap::Unwrap;
 use crate::media::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

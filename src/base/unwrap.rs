@@ -19,14 +19,14 @@ impl<const BITS: u32> Unwrap<BITS> {
         let low = wrapped & ((1u64 << BITS) - 1);
         match self.last {
             None => low as i64,
-            Some(last) => last.wrapping_add(signed::<BITS>(low.wrapping_sub(last as u64))),
+            Some(last) => last.wrapping_add(Self::distance(low, last as u64)),
         }
     }
-}
 
-/// The low `BITS` bits of `n` as a signed number.
-fn signed<const BITS: u32>(n: u64) -> i64 {
-    ((n << (64 - BITS)) as i64) >> (64 - BITS)
+    /// `a - b` as a signed number of `BITS` bits.
+    pub fn distance(a: u64, b: u64) -> i64 {
+        ((a.wrapping_sub(b) << (64 - BITS)) as i64) >> (64 - BITS)
+    }
 }
 
 #[cfg(test)]

@@ -265,7 +265,9 @@ mod tests {
         assert_eq!(head("000001b9"), Head::Junk(4));
         assert_eq!(head("000001bb ffff"), Head::Junk(4));
         assert_eq!(head("000001bb 000c 8010010de1ff e0e0e0c0c020"), Head::System(18));
-        assert!(matches!(head("000001bc 0012 e1ff 0000 0008 1be00000 90c00000 01020304"), Head::Map(map, 24) if map.video == Some((0xe0, 0x1b))));
+        assert!(
+            matches!(head("000001bc 0012 e1ff 0000 0008 1be00000 90c00000 01020304"), Head::Map(map, 24) if map.video == Some((0xe0, 0x1b)))
+        );
         // gb28181-rs: the map under the wrong code
         assert!(matches!(head("000001bb 000b 0100 0000 0004 1be0000000"), Head::Map(map, 17) if map.video == Some((0xe0, 0x1b))));
     }

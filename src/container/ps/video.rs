@@ -20,7 +20,8 @@ pub struct Video {
     pts: Option<u64>,
     dts: Option<u64>,
     rtp: Option<i64>,
-    damaged: bool,
+    /// Packets are missing behind so many bytes.
+    damaged: Option<usize>,
     overflow: bool,
     /// A PES header whose payload has not come yet: the payload's first bytes help to decide where it belongs.
     pending: Option<(Pes, Option<i64>)>,
@@ -99,7 +100,9 @@ impl Video {
         if self.open && self.trust.marked {
             self.finish(out);
         }
-        self.damaged |= self.open;
+        if self.open {
+            self.damaged = self.damaged.or(Some(self.bytes.len()));
+        }
         self.pack_since = false;
         self.after_gap = true;
         self.trust.closed = None;
@@ -168,7 +171,7 @@ impl Video {
         if begins {
             self.finish(out);
             self.open = true;
-            self.damaged = self.after_gap;
+            self.damaged = self.after_gap.then_some(0);
             self.rtp = rtp;
         }
         self.pts = self.pts.or(pes.pts);
@@ -184,6 +187,7 @@ impl Video {
         match (pes.pts, self.pts) {
             _ if !self.open => true,
             (Some(new), Some(old)) if new != old => true,
+            _ if pes.dts.is_some() && self.dts.is_some() && pes.dts != self.dts => true,
             // srs-bench repeats the time on each packet. A device whose times stand still is told by the rest.
             (Some(_), Some(_)) => self.pack_since && new_unit && new_rtp,
             (Some(_), None) => self.pack_since || new_rtp,
@@ -194,7 +198,8 @@ impl Video {
 
     fn finish(&mut self, out: &mut Out<'_>) {
         let open = std::mem::take(&mut self.open);
-        let (damaged, overflow) = (std::mem::take(&mut self.damaged), std::mem::take(&mut self.overflow));
+        let (damage, overflow) = (self.damaged.take(), std::mem::take(&mut self.overflow));
+        let damaged = damage.is_some();
         let (pts, dts, rtp) = (self.pts.take(), self.dts.take(), self.rtp.take());
         self.trust.marked = false;
         if open && !self.bytes.is_empty() {
@@ -203,7 +208,7 @@ impl Video {
             out.findings.stampless += u64::from(pts.is_none());
             let times = out.times.video(pts, dts, rtp, out.findings);
             if overflow || damaged && out.options.damaged != Damaged::Keep {
-                self.lose(out);
+                self.lose(damage.unwrap_or(self.bytes.len()), out);
             } else if let Some(access) = self.canonical(out) {
                 self.give(access, times, damaged, out);
             }
@@ -212,7 +217,15 @@ impl Video {
         self.bytes.shrink_to(Self::KEEP);
     }
 
-    fn lose(&mut self, out: &mut Out<'_>) {
+    /// Drops the frame, of which the first `whole` bytes have no gap.
+    fn lose(&mut self, whole: usize, out: &mut Out<'_>) {
+        // Parameter sets in front of the damage are as good as ever; the last unit there may be cut.
+        self.bytes.truncate(whole);
+        let last = memchr::memmem::rfind(&self.bytes, &[0, 0, 1]).unwrap_or(0);
+        self.bytes.truncate(last);
+        if sniff(&self.bytes).is_some_and(|(_, evidence)| matches!(evidence, Evidence::Sets)) {
+            self.canonical(out);
+        }
         out.findings.dropped += 1;
         self.until_key = out.options.damaged == Damaged::UntilKey;
         out.items.push_back(Item::Damaged);

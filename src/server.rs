@@ -7,6 +7,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use crate::stream::Registry;
 use crate::stream::access::{Access, Open};
+use crate::worker::{av, pull, relay};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ impl Server {
         let sessions = Sessions::new(clock.clone());
         let _pumps = Pumps::new(config.play.clone(), clock.clone(), &edges);
         let _access: Arc<dyn Access> = Arc::new(Open::new(&config.access));
+        let helper = av::Helper::new(config.av.clone(), &core);
+        av::Sound::start(&config.av, &registry, &helper, &core);
+        pull::start(&config.pull, &registry, &core)?;
+        relay::start(&config.relay, &registry, &core)?;
         Ok(Server { edges, core, registry, sessions })
     }
 

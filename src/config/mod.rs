@@ -61,6 +61,9 @@ config! {
     access: crate::stream::access::Settings,
     stream: crate::stream::Settings,
     play: crate::edge::net::pump::Settings,
+    pull: crate::worker::pull::Settings,
+    relay: crate::worker::relay::Settings,
+    av: crate::worker::av::Settings,
 }
 
 /// All keys as `section.key`, the top ones bare.

@@ -2,3 +2,6 @@
 
 pub mod av;
 pub mod segment;
+pub mod dial;
+pub mod pull;
+pub mod relay;

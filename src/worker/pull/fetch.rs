@@ -143,7 +143,9 @@ async fn http(address: &Address, silence: Duration) -> Result<Answer, String> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut answer = httparse::Response::new(&mut headers);
     answer.parse(&head).map_err(|e| format!("the answer is no HTTP: {e}"))?;
-    let header = |name: &str| answer.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| String::from_utf8_lossy(h.value).into_owned());
+    let header = |name: &str| {
+        answer.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| String::from_utf8_lossy(h.value).into_owned())
+    };
     match answer.code.unwrap_or_default() {
         200 => {}
         301 | 302 | 303 | 307 | 308 => {

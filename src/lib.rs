@@ -26,3 +26,5 @@ pub mod config;
 pub mod server;
 // L8
 pub mod cli;
+#[doc(hidden)]
+pub mod fuzz;

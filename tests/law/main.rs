@@ -3,6 +3,8 @@
 //! They read the repository itself; a failure names the file, the line and the rule.
 
 mod architecture;
+mod corpus;
+mod fixtures;
 mod generated;
 mod source;
 mod text;

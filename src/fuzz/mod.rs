@@ -1,0 +1,56 @@
+//! One entry for each fuzz target: takes bytes as an attacker would send them, fails by panicking.
+//!
+//! Three kinds: *nothing panics and memory is bounded*, *what is written reads back*, *whatever comes in, invariants hold*.
+//! `tests/fuzz` runs them with libFuzzer; `tests/law/corpus.rs` replays the committed corpus in every `cargo test`.
+//! A new parser gets an entry here and a line in [`TARGETS`].
+
+mod gb28181;
+mod media;
+mod rtmp;
+mod rtp;
+mod sip;
+
+/// An entry.
+pub type Target = fn(&[u8]);
+
+/// Every target by name; its corpus is `tests/fuzz/corpus/NAME`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("aac", media::aac),
+    ("amf", rtmp::amf),
+    ("annexb", media::annexb),
+    ("audio", media::audio),
+    ("avcc", media::avcc),
+    ("flv", rtmp::flv),
+    ("framing", rtp::framing),
+    ("h264_sps", media::h264_sps),
+    ("h265_sps", media::h265_sps),
+    ("hvcc", media::hvcc),
+    ("manscdp", gb28181::manscdp),
+    ("mansrtsp", gb28181::mansrtsp),
+    ("nal_depack", rtp::nal_depack),
+    ("rtcp", rtp::rtcp),
+    ("rtmp_chunk", rtmp::chunk),
+    ("rtmp_client", rtmp::client),
+    ("rtmp_handshake", rtmp::handshake),
+    ("rtmp_server", rtmp::server),
+    ("rtp", rtp::rtp),
+    ("sdp", gb28181::sdp),
+    ("sip", sip::message),
+    ("sip_stream", sip::stream),
+    ("timeline", media::timeline),
+];
+
+/// Runs one target by name; nothing if there is none of that name.
+pub fn run(name: &str, data: &[u8]) {
+    if let Some((_, target)) = TARGETS.iter().find(|(known, _)| *known == name) {
+        target(data);
+    }
+}
+
+/// Cuts `data` into pieces as a network does: the first byte says how.
+fn pieces(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (how, data) = data.split_first().map_or((0, data), |(how, data)| (*how, data));
+    // 0: at once; otherwise pieces of 1 to 255 bytes
+    let size = if how == 0 { data.len().max(1) } else { usize::from(how) };
+    data.chunks(size)
+}

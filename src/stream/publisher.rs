@@ -144,6 +144,11 @@ impl Publisher {
         self.stream.woken.notify_waiters();
     }
 
+    /// Whether the session has to end, and why; for sessions that look from time to time.
+    pub fn is_stopped(&self) -> Option<End> {
+        self.stopped.borrow().clone()
+    }
+
     /// Returns when the session has to end: another publisher took over, an operator cut it, the server stops.
     pub fn stopped(&self) -> impl Future<Output = End> + Send + use<> {
         let mut stopped = self.stopped.clone();

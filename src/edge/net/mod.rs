@@ -2,7 +2,11 @@
 
 mod limit;
 mod listen;
+mod poller;
 pub mod pump;
+mod recv;
 
 pub use limit::{Limits, Place, Refused};
 pub use listen::{bind_tcp, tune};
+pub use poller::{Poller, Ready};
+pub use recv::{RecvBatch, bind_udp, send_many};

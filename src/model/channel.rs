@@ -97,6 +97,8 @@ pub struct Filter {
     pub name: Option<String>,
     /// In this directory.
     pub directory: Option<DirectoryId>,
+    /// Which the catalog says are on, or off.
+    pub online: Option<bool>,
 }
 
 /// One item of a catalog.

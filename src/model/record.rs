@@ -109,6 +109,14 @@ pub struct Draft {
     pub expires: Option<Time>,
 }
 
+impl Record {
+    /// The record of this id.
+    pub fn of(id: RecordId, draft: Draft) -> Record {
+        let Draft { stream, group, owner, template, kind, format, place, start, end, duration_ms, width, height, size, expires } = draft;
+        Record { id, owner, group, stream, template, kind, format, place, start, end, duration_ms, width, height, size, expires }
+    }
+}
+
 /// Which records of a stream are listed: those of a kind that have a part in `[from, to)`, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filter {

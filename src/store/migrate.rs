@@ -1,0 +1,93 @@
+//! Brings a database to the schema of this program: numbered steps, each once, in one transaction, checked ever after.
+
+use super::db::{Backend, Tx};
+use super::error::{Error, Result};
+use super::sql::sql;
+use crate::model::time::Time;
+use sha2::{Digest, Sha256};
+
+/// The steps, in order. One that was released is never changed: it is checked against what was applied.
+const STEPS: &[(&str, &str)] = &[("init", include_str!("migrations/0001_init.sql"))];
+
+/// The schema of this program.
+pub(super) const VERSION: i64 = STEPS.len() as i64;
+
+/// Applies what is missing; refuses a schema that is newer, or whose steps are not ours.
+pub(super) async fn migrate(tx: &mut Tx, now: Time) -> Result<()> {
+    // Two servers that start at the same time: one waits here.
+    tx.lock("weir", "migrate").await?;
+    let table = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied BIGINT NOT NULL)";
+    tx.execute(sql(table)).await?;
+    let applied = applied(tx).await?;
+    for (n, (name, text)) in STEPS.iter().enumerate().skip(applied) {
+        let script = dialect(text, tx.backend());
+        tx.script(script).await.map_err(|e| Error::Unusable(format!("schema step {} ({name}): {e}", n + 1)))?;
+        let insert = sql("INSERT INTO migrations (version, name, checksum, applied) VALUES ($1, $2, $3, $4)");
+        tx.execute(insert.bind(n as i64 + 1).bind(*name).bind(sum(text)).bind(now)).await?;
+    }
+    Ok(())
+}
+
+/// Only checks that the schema is this program's.
+pub(super) async fn check(tx: &mut Tx) -> Result<()> {
+    match applied(tx).await {
+        Ok(n) if n == STEPS.len() => Ok(()),
+        Ok(_) | Err(Error::Unavailable(_)) => {
+            Err(Error::Unusable("the database was not opened by this version of the server yet".to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How many of our steps were applied.
+async fn applied(tx: &mut Tx) -> Result<usize> {
+    let applied = tx.all(sql("SELECT version, name, checksum FROM migrations ORDER BY version")).await?;
+    if applied.len() > STEPS.len() {
+        return Err(Error::Unusable(format!(
+            "the database has schema {}, this program knows up to {VERSION}: a newer version wrote it; use that one, or restore a backup",
+            applied.len()
+        )));
+    }
+    for (n, row) in applied.iter().enumerate() {
+        let (version, checksum): (i64, String) = (row.get("version")?, row.get("checksum")?);
+        if version != n as i64 + 1 || checksum != sum(STEPS[n].1) {
+            let (ours, theirs): (&str, String) = (STEPS[n].0, row.get("name")?);
+            return Err(Error::Unusable(format!("step {version} ({theirs}) of the database's schema is not our step {} ({ours})", n + 1)));
+        }
+    }
+    Ok(applied.len())
+}
+
+/// The text as the database wants it; see the head of the first step.
+fn dialect(text: &str, backend: Backend) -> String {
+    let without_comments = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
+    match backend {
+        Backend::Sqlite => without_comments.replace("BIGINT", "INTEGER"),
+        Backend::Postgres => without_comments.replace("TEXT", "TEXT COLLATE \"C\""),
+    }
+}
+
+fn sum(text: &str) -> String {
+    hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_embedded() {
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations")).unwrap();
+        let mut names: Vec<_> = files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        let ours: Vec<_> = STEPS.iter().enumerate().map(|(n, (name, _))| format!("{:04}_{name}.sql", n + 1)).collect();
+        assert_eq!(names, ours);
+    }
+
+    #[test]
+    fn both_dialects_come_from_one_text() {
+        let text = "-- TEXT of BIGINT\nCREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT)";
+        assert_eq!(dialect(text, Backend::Sqlite), "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)");
+        assert_eq!(dialect(text, Backend::Postgres), "CREATE TABLE t (a BIGINT PRIMARY KEY, b TEXT COLLATE \"C\")");
+    }
+}

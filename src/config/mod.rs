@@ -61,9 +61,8 @@ config! {
     access: crate::stream::access::Settings,
     stream: crate::stream::Settings,
     play: crate::edge::net::pump::Settings,
-    pull: crate::worker::pull::Settings,
-    relay: crate::worker::relay::Settings,
-    av: crate::worker::av::Settings,
+    http: crate::edge::http::Settings,
+    hls: crate::worker::segment::Settings,
 }
 
 /// All keys as `section.key`, the top ones bare.

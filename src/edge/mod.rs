@@ -1,4 +1,5 @@
 //! Sockets: one folder for each protocol, both directions inside. An edge uses [`net`] and [`session`], never another edge.
 
+pub mod http;
 pub mod net;
 pub mod session;

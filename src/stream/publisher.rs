@@ -150,13 +150,11 @@ impl Publisher {
     }
 
     /// Returns when the session has to end: another publisher took over, an operator cut it, the server stops.
-    pub fn stopped(&self) -> impl Future<Output = End> + Send + use<> {
+    pub async fn stopped(&self) -> End {
         let mut stopped = self.stopped.clone();
-        async move {
-            match stopped.wait_for(Option::is_some).await {
-                Ok(end) => end.clone().unwrap_or(End::Stopped),
-                Err(_) => End::Stopped,
-            }
+        match stopped.wait_for(Option::is_some).await {
+            Ok(end) => end.clone().unwrap_or(End::Stopped),
+            Err(_) => End::Stopped,
         }
     }
 }

@@ -1,12 +1,14 @@
-//! What all edges share of sockets: listening, limits, and the fan-out of shared bytes to many of them.
+//! What all edges share of sockets: listening, limits, TLS, and the fan-out of shared bytes to many of them.
 
 mod limit;
 mod listen;
 mod poller;
 pub mod pump;
 mod recv;
+mod tls;
 
 pub use limit::{Limits, Place, Refused};
 pub use listen::{bind_tcp, tune};
 pub use poller::{Poller, Ready};
 pub use recv::{RecvBatch, bind_udp, send_many};
+pub use tls::acceptor;

@@ -2,8 +2,8 @@
 
 use super::Settings;
 use super::segmenter::Segmenter;
-use super::window::Window;
 use crate::base::id::StreamKey;
+use crate::container::m3u8::Window;
 use crate::container::ts;
 use crate::media::time::Timestamp;
 use crate::media::track::Tracks;
@@ -87,7 +87,7 @@ impl Feeds {
 
     fn start(&self, key: &StreamKey, first: u64) -> Option<Arc<Feed>> {
         let subscriber = self.0.registry.subscribe(key, Class::Worker, Start::Key)?;
-        let (windows, window) = watch::channel(Arc::new(Window::new(&self.0.settings, first)));
+        let (windows, window) = watch::channel(Arc::new(Window::new(self.0.settings.bounds(), first)));
         let stream = Arc::downgrade(subscriber.stream());
         let feed = Arc::new(Feed { clock: self.0.clock.clone(), stream, asked: AtomicI64::new(self.0.clock.now().0), window });
         let (feeds, task) = (self.clone(), feed.clone());

@@ -1,7 +1,7 @@
 //! Cuts live streams into segments, kept in memory for HLS.
 //!
 //! [`Cutter`] decides where a segment begins, for any container (recordings use it too); [`Segmenter`] fills the segments
-//! with a transport stream; [`Window`] is the list that a playlist shows; [`Feeds`] runs one task for each stream that
+//! with a transport stream; [`Window`](crate::container::m3u8::Window) is the list that a playlist shows; [`Feeds`] runs one task for each stream that
 //! somebody asks for, and ends it some seconds after the last request. All but the last are free of IO and clocks.
 
 mod cutter;
@@ -9,14 +9,13 @@ mod feed;
 mod segmenter;
 #[cfg(test)]
 mod tests;
-mod window;
 
 use crate::base::units::{Size, Span};
+use crate::container::m3u8::Bounds;
 
 pub use cutter::{Cut, Cutter, Step};
 pub use feed::{Feed, Feeds, NoSegments};
-pub use segmenter::{Segment, Segmenter};
-pub use window::Window;
+pub use segmenter::Segmenter;
 
 crate::settings! {
     /// HLS: how streams are cut into segments. Segments lie in memory, and only while somebody watches.
@@ -35,5 +34,11 @@ crate::settings! {
         pub linger: Span = Span::secs(15),
         /// How long a first request waits for the first segment.
         pub patience: Span = Span::secs(10),
+    }
+}
+
+impl Settings {
+    fn bounds(&self) -> Bounds {
+        Bounds { segment: self.segment.0, listed: self.window, kept: self.kept, bytes: self.bytes.bytes() }
     }
 }

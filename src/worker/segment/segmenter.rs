@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::cutter::{Cut, Cutter, Step};
+use crate::container::m3u8::Segment;
 use crate::container::ts;
 use crate::media::frame::Kind;
 use crate::media::time::Timestamp;
@@ -17,23 +18,6 @@ const EARLY: Duration = Duration::from_millis(1_000);
 const FRAME: Timestamp = Timestamp::from_millis(40);
 /// What a frame lasts at most, for the length of a segment behind which frames are missing.
 const LONGEST: Timestamp = Timestamp::from_millis(2_000);
-
-/// A finished segment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Segment {
-    /// The transport stream.
-    pub bytes: Bytes,
-    /// How long it plays.
-    pub duration: Duration,
-    /// When its first frame arrived, on the wall clock.
-    pub wall: Timestamp,
-    /// It does not continue the one before.
-    pub discontinuity: bool,
-    /// It starts with a key frame.
-    pub independent: bool,
-    /// What is in it.
-    pub tracks: Tracks,
-}
 
 /// Cuts one stream.
 pub struct Segmenter {

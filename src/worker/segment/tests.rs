@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::id::{SessionId, StreamKey};
+use crate::container::m3u8::Segment;
 use crate::container::ts::demux;
 use crate::media::frame::{Frame, Kind};
 use crate::media::time::Timestamp;
@@ -233,48 +234,6 @@ fn frames_that_say_nothing_make_no_segment() {
     }
     rig.segmenter.end(&mut rig.finished);
     assert!(rig.finished.is_empty());
-}
-
-fn segment(millis: u64, size: usize, discontinuity: bool) -> Segment {
-    let bytes = Bytes::from(vec![0; size]);
-    let tracks = Tracks::default();
-    Segment { bytes, duration: Duration::from_millis(millis), wall: Timestamp::ZERO, discontinuity, independent: true, tracks }
-}
-
-#[test]
-fn the_playlist_slides_and_counts_what_left_it() {
-    let settings = Settings { window: 3, kept: 2, ..Settings::default() };
-    let mut window = Window::new(&settings, 100);
-    for n in 0..9 {
-        window.push(segment(if n == 1 { 3_600 } else { 2_000 }, 1_000, n % 2 == 1));
-    }
-    let text = window.playlist(|n| format!("{n}.ts")).unwrap();
-    let playlist = hls_m3u8::MediaPlaylist::try_from(text.as_str()).unwrap();
-    assert_eq!((playlist.media_sequence, playlist.discontinuity_sequence), (106, 3));
-    // 1, 3 and 5 left the list, 7 is in it; the long one is gone, but the target does not shrink.
-    assert_eq!(playlist.target_duration, Duration::from_secs(4));
-    let uris: Vec<_> = playlist.segments.values().map(|s| s.uri().to_string()).collect();
-    assert_eq!(uris, ["106.ts", "107.ts", "108.ts"]);
-    assert!(text.contains("#EXT-X-INDEPENDENT-SEGMENTS") && !text.contains("ENDLIST"));
-    let there: Vec<u64> = (90..120).filter(|n| window.get(*n).is_some()).collect();
-    assert_eq!(there, [104, 105, 106, 107, 108]);
-    assert_eq!(window.next(), 109);
-    assert_eq!(window.bandwidth(), 4_000);
-    window.end();
-    assert!(window.playlist(|n| format!("{n}.ts")).unwrap().ends_with("#EXT-X-ENDLIST\n"));
-}
-
-#[test]
-fn the_window_is_bounded_in_bytes() {
-    let mut window = Window::new(&Settings { bytes: Size(10_000), ..Settings::default() }, 0);
-    for _ in 0..20 {
-        window.push(segment(2_000, 3_000, false));
-    }
-    assert_eq!((0..30).filter(|n| window.get(*n).is_some()).collect::<Vec<_>>(), [17, 18, 19]);
-    // However large, two segments stay: with fewer nothing plays.
-    window.push(segment(2_000, 30_000, false));
-    window.push(segment(2_000, 30_000, false));
-    assert_eq!((0..30).filter(|n| window.get(*n).is_some()).collect::<Vec<_>>(), [20, 21]);
 }
 
 struct Live {

@@ -56,6 +56,8 @@ pub enum Input {
     Continue,
     /// An answer that goes out between two units.
     Reply(Bytes),
+    /// An answer that goes out between two units, then the end of the session.
+    Last(Bytes, crate::base::error::End),
     /// Stop or go on sending.
     Pause(bool),
     /// The end of the session.
@@ -106,6 +108,11 @@ impl Pumps {
     pub fn new(settings: Settings, clock: Clock, tasks: &Tasks) -> Pumps {
         let most_shards = std::thread::available_parallelism().map_or(1, |n| n.get());
         Pumps(Arc::new(Inner { settings, clock, tasks: tasks.clone(), shards: DashMap::new(), most_shards }))
+    }
+
+    /// How long a player may take nothing; for players that do not go through a pump.
+    pub fn stall(&self) -> std::time::Duration {
+        self.0.settings.stall.0
     }
 
     /// Takes a player over until it leaves or the stream ends.

@@ -32,8 +32,8 @@ pub(super) struct Player {
     /// The head is on its way, the first unit is not.
     headed: bool,
     paused: bool,
-    /// The stream is over and its last bytes are in `pending`.
-    leaving: bool,
+    /// The session ends so once everything that is begun was written.
+    leaving: Option<End>,
     /// When it last took something, while something is due.
     progress: Timestamp,
     _seat: Seat,
@@ -66,7 +66,7 @@ impl Player {
             fresh: true,
             headed: false,
             paused: false,
-            leaving: false,
+            leaving: None,
             progress: now,
             _seat: seat,
             _keep: keep,
@@ -75,7 +75,7 @@ impl Player {
 
     /// Whether it waits for its first unit, or for room in its socket.
     pub(super) fn is_new(&self) -> bool {
-        self.fresh || !self.pending.is_empty() || !self.replies.is_empty()
+        self.fresh || !self.pending.is_empty() || !self.replies.is_empty() || self.leaving.is_some()
     }
 
     /// Writes what is due until the player has everything or its socket is full.
@@ -101,12 +101,12 @@ impl Player {
             self.pending.advance(n);
             return Ok(true);
         }
-        if self.leaving {
-            return Err(Wrong::End(End::StreamEnded));
-        }
         if !self.replies.is_empty() {
             self.pending = std::mem::take(&mut self.replies);
             return Ok(true);
+        }
+        if let Some(end) = self.leaving.take() {
+            return Err(Wrong::End(end));
         }
         if self.paused {
             return Ok(false);
@@ -121,7 +121,7 @@ impl Player {
             }
             Some(Read::Ended) => {
                 self.pending = self.format.end();
-                self.leaving = true;
+                self.leaving = Some(End::StreamEnded);
                 return Ok(true);
             }
             Some(Read::Empty) | None => {
@@ -216,18 +216,18 @@ impl Player {
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Option<End> {
-        let inbound = self.inbound.as_mut()?;
-        let mut input = inbound.input(bytes);
+        let mut input = self.inbound.as_mut()?.input(bytes);
         loop {
             match input {
                 Input::Continue => return None,
-                Input::Reply(bytes) if self.replies.len() + bytes.len() > UNANSWERED => {
-                    return Some(End::PeerBroke(format!("asks without reading {} bytes of answers", self.replies.len())));
-                }
                 Input::Reply(bytes) => {
-                    let mut replies = BytesMut::from(std::mem::take(&mut self.replies));
-                    replies.extend_from_slice(&bytes);
-                    self.replies = replies.freeze();
+                    if let Some(end) = self.reply(&bytes) {
+                        return Some(end);
+                    }
+                }
+                Input::Last(bytes, end) => {
+                    self.leaving = Some(end);
+                    return self.reply(&bytes);
                 }
                 Input::Pause(paused) => {
                     if self.paused && !paused {
@@ -238,8 +238,18 @@ impl Player {
                 }
                 Input::Close(end) => return Some(end),
             }
-            input = inbound.input(&[]);
+            input = self.inbound.as_mut()?.input(&[]);
         }
+    }
+
+    fn reply(&mut self, bytes: &[u8]) -> Option<End> {
+        if self.replies.len() + bytes.len() > UNANSWERED {
+            return Some(End::PeerBroke(format!("asks without reading {} bytes of answers", self.replies.len())));
+        }
+        let mut replies = BytesMut::from(std::mem::take(&mut self.replies));
+        replies.extend_from_slice(bytes);
+        self.replies = replies.freeze();
+        None
     }
 
     /// Ends the session.

@@ -1,4 +1,4 @@
-//! HLS playlists (RFC 8216): a media playlist of transport stream segments, and the master playlist that leads to it.
+//! Writes playlists: a media playlist of transport stream segments, and the master playlist that leads to it.
 
 use crate::media::time::Timestamp;
 use hls_m3u8::tags::{ExtXProgramDateTime, VariantStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// A segment as the playlist lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
+pub struct Entry {
     /// Where it is, relative to the playlist.
     pub uri: String,
     /// How long it plays.
@@ -62,7 +62,7 @@ pub fn target_of(segment: Duration) -> u64 {
 }
 
 /// Writes a media playlist.
-pub fn media(head: Head, segments: impl IntoIterator<Item = Segment>) -> Result<String, Error> {
+pub fn media(head: Head, segments: impl IntoIterator<Item = Entry>) -> Result<String, Error> {
     let mut playlist = MediaPlaylist::builder();
     playlist
         .target_duration(Duration::from_secs(head.target.max(1)))
@@ -119,9 +119,9 @@ fn date_time(wall: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    fn segment(n: u64, millis: u64, discontinuity: bool) -> Segment {
+    fn segment(n: u64, millis: u64, discontinuity: bool) -> Entry {
         let wall = Timestamp::from_millis(1_700_000_000_123 + 2_000 * n as i64);
-        Segment { uri: format!("a/{n}.ts?hls=k"), duration: Duration::from_millis(millis), wall, discontinuity }
+        Entry { uri: format!("a/{n}.ts?hls=k"), duration: Duration::from_millis(millis), wall, discontinuity }
     }
 
     #[test]

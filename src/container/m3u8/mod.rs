@@ -1,0 +1,7 @@
+//! HLS (RFC 8216): playlists of transport stream segments, and the sliding window of segments that a live playlist shows.
+
+mod playlist;
+mod window;
+
+pub use playlist::{Entry, Error, Head, Variant, master, media, target_of};
+pub use window::{Bounds, Segment, Window};

@@ -1,0 +1,114 @@
+//! What a request's path and query mean.
+
+use crate::base::id::StreamKey;
+
+/// What a path names, if it is one of ours.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `/{app}/{stream}.flv`, over HTTP or WebSocket.
+    Flv(StreamKey),
+    /// `/{app}/{stream}.m3u8`.
+    Playlist(StreamKey),
+    /// `/{app}/{stream}/{number}.ts`.
+    Segment(StreamKey, u64),
+    /// Anything else.
+    Other,
+}
+
+impl Target {
+    /// Reads a path as it stands in the request. Names that no stream can have are [`Target::Other`].
+    pub fn parse(path: &str) -> Target {
+        let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
+        let (app, second, third) = (parts.next(), parts.next(), parts.next());
+        let key = |name| StreamKey::new(&decode(app?)?, &decode(name)?).ok();
+        let found = match (second, third, parts.next()) {
+            (Some(file), None, None) => {
+                let flv = || file.strip_suffix(".flv").and_then(key).map(Target::Flv);
+                let playlist = || file.strip_suffix(".m3u8").and_then(key).map(Target::Playlist);
+                flv().or_else(playlist)
+            }
+            (Some(name), Some(file), None) => {
+                let number = file.strip_suffix(".ts").filter(|n| n.bytes().all(|b| b.is_ascii_digit())).and_then(|n| n.parse().ok());
+                number.and_then(|number| Some(Target::Segment(key(name)?, number)))
+            }
+            _ => None,
+        };
+        found.unwrap_or(Target::Other)
+    }
+}
+
+/// The value of a query parameter, decoded; the first one counts.
+pub fn parameter(query: &str, name: &str) -> Option<String> {
+    let (_, value) = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
+    decode(value)
+}
+
+/// Undoes percent-encoding; `None` if what comes out is not UTF-8 or the encoding is broken.
+pub fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let mut digit = || (bytes.next()? as char).to_digit(16);
+                (digit()? << 4 | digit()?) as u8
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
+/// Percent-encodes everything that is not unreserved (RFC 3986 §2.3).
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> StreamKey {
+        StreamKey::parse(text).unwrap()
+    }
+
+    #[test]
+    fn paths_name_streams() {
+        let cases = [
+            ("/live/a.flv", Target::Flv(key("live/a"))),
+            ("/live/a.b.flv", Target::Flv(key("live/a.b"))),
+            ("/live/%E9%97%A8.m3u8", Target::Playlist(key("live/门"))),
+            ("/live/a/17.ts", Target::Segment(key("live/a"), 17)),
+            ("/live/a/+17.ts", Target::Other),
+            ("/live/a/99999999999999999999.ts", Target::Other),
+            ("/live/a/b.flv", Target::Other),
+            ("/live/.flv", Target::Other),
+            ("/a.flv", Target::Other),
+            ("/live/a%2fb.flv", Target::Other),
+            ("/live/%ff.flv", Target::Other),
+            ("/live/%2.flv", Target::Other),
+            ("/live/..%2f.flv", Target::Other),
+            ("", Target::Other),
+            ("/", Target::Other),
+        ];
+        for (path, target) in cases {
+            assert_eq!(Target::parse(path), target, "{path}");
+        }
+    }
+
+    #[test]
+    fn encoding_round_trips() {
+        for text in ["a", "门口 1", "a:b+c", "100%"] {
+            assert_eq!(decode(&encode(text)).as_deref(), Some(text));
+        }
+        assert_eq!(parameter("a=1&hevc=legacy&hevc=x", "hevc").as_deref(), Some("legacy"));
+        assert_eq!(parameter("hevc", "hevc"), None);
+    }
+}

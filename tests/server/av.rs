@@ -1,0 +1,170 @@
+//! The real helper executable with real media.
+
+use std::time::Duration;
+use weir::base::id::{SessionId, StreamKey};
+use weir::container::flv::{Demuxer, Item, Reader};
+use weir::media::frame::Kind;
+use weir::media::nal;
+use weir::media::track::{AudioCodec, Track, VideoCodec};
+use weir::proto::av::{Ask, Codec, Reply, Rule};
+use weir::runtime::clock::Clock;
+use weir::runtime::task::Tasks;
+use weir::stream::{Class, Derived, Raw, Recv, Registry, Source, Start};
+use weir::worker::av::{Helper, Settings, Sound};
+
+fn settings() -> Settings {
+    Settings { program: env!("CARGO_BIN_EXE_weir-av").into(), ..Settings::default() }
+}
+
+/// Everything in a fixture, demuxed.
+fn items(name: &str) -> Vec<Item> {
+    let bytes = std::fs::read(format!("{}/fixtures/media/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (mut reader, mut demuxer, mut rest, mut items) = (Reader::new(1 << 24), Demuxer::new(), &bytes[..], Vec::new());
+    while let Some(tag) = reader.read(&mut rest).unwrap() {
+        demuxer.push(tag.kind, tag.timestamp, &tag.data).unwrap();
+        items.extend(std::iter::from_fn(|| demuxer.pull()));
+    }
+    items
+}
+
+/// The first key frame of a fixture as Annex B, with its codec.
+fn key_frame(name: &str) -> (Codec, Vec<u8>, (u32, u32)) {
+    let (mut codec, mut data, mut size) = (Codec::H264, Vec::new(), (0, 0));
+    for item in items(name) {
+        match item {
+            Item::Track(Track::Video(v)) => {
+                size = (v.width, v.height);
+                let sets = match v.codec {
+                    VideoCodec::H264 { sps, pps } => [sps, pps].concat(),
+                    VideoCodec::H265 { vps, sps, pps } => {
+                        codec = Codec::H265;
+                        [vps, sps, pps].concat()
+                    }
+                    other => panic!("{other:?}"),
+                };
+                data = sets.iter().flat_map(|set| [&[0, 0, 0, 1], &set[..]].concat()).collect();
+            }
+            Item::Frame(f) if f.kind == Kind::Video && f.key => {
+                nal::put_annex_b(&f.data, &mut data);
+                return (codec, data, size);
+            }
+            _ => {}
+        }
+    }
+    panic!("{name} has no key frame");
+}
+
+#[tokio::test]
+async fn pictures_of_both_codecs_have_the_asked_size() {
+    let tasks = Tasks::new();
+    let helper = Helper::new(settings(), &tasks);
+    for name in ["h264_aac.flv", "h265_aac_enhanced.flv"] {
+        let (codec, data, (w, h)) = key_frame(name);
+        for longest in [0, 160] {
+            let ask = Ask::Snapshot { codec, width: longest, height: 0, quality: 80, data: data.clone().into() };
+            let Reply::Picture { width, height, jpeg } = helper.ask(ask, Duration::from_secs(20)).await.unwrap() else { panic!("no picture") };
+            let expected = if longest == 0 { (w, h) } else { (160, (160 * h / w) & !1) };
+            assert_eq!((u32::from(width), u32::from(height)), expected, "{name}");
+            assert!(jpeg.starts_with(&[0xff, 0xd8]) && jpeg.ends_with(&[0xff, 0xd9]) && jpeg.len() > 1000, "{name}: a JPEG file");
+        }
+    }
+    let broken = Ask::Snapshot { codec: Codec::H264, width: 0, height: 0, quality: 80, data: vec![0, 0, 0, 1, 0x65, 1, 2, 3].into() };
+    assert!(helper.ask(broken, Duration::from_secs(20)).await.unwrap_err().contains("does not decode"));
+    assert!(tasks.finish(Duration::from_secs(5)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_rule_changes_size_and_rate_and_an_overload_never_reaches_the_source() {
+    let tasks = Tasks::new();
+    let helper = Helper::new(settings(), &tasks);
+    let rules = vec![
+        Rule { width: 160, height: 90, fps: 5, gop: 10, bitrate: 100_000 },
+        Rule { width: 0, height: 0, fps: 0, gop: 0, bitrate: 0 },
+    ];
+    let mut task = helper.start(Ask::OpenVideo { codec: Codec::H264, rules }).await.unwrap();
+    let (mut sets, mut sent) = (Vec::new(), 0);
+    for item in items("h264_bframes_aac.flv") {
+        match item {
+            Item::Track(Track::Video(v)) => {
+                let VideoCodec::H264 { sps, pps } = v.codec else { panic!("not H.264") };
+                sets = [sps, pps].concat().iter().flat_map(|set| [&[0, 0, 0, 1], &set[..]].concat()).collect();
+            }
+            Item::Frame(f) if f.kind == Kind::Video => {
+                let mut data = if f.key { sets.clone() } else { Vec::new() };
+                nal::put_annex_b(&f.data, &mut data);
+                assert!(task.send(Ask::Frame { pts: f.pts, dts: f.dts, key: f.key, data: data.into() }));
+                sent += 1;
+            }
+            _ => {}
+        }
+    }
+    let mut counts = [0; 2];
+    // The decoder keeps some frames for reordering until the job is closed.
+    while let Ok(Some(reply)) = tokio::time::timeout(Duration::from_secs(3), task.next()).await {
+        match reply {
+            Reply::Frame { rule, key, data, .. } => {
+                if counts[usize::from(rule)] == 0 {
+                    assert!(key && data.starts_with(&[0, 0, 0, 1]));
+                }
+                counts[usize::from(rule)] += 1;
+            }
+            Reply::Video { rule, sets } => {
+                let access = nal::from_annex_b(nal::Family::H264, &sets);
+                let track = weir::media::h264::track_from_sets(access.sets.sps, access.sets.pps).unwrap();
+                if rule == 0 {
+                    assert_eq!((track.width, track.height), (160, 90));
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(counts[1] + 8 >= sent && counts[1] <= sent, "{counts:?} of {sent}");
+    assert!(counts[0] < counts[1] / 3, "{counts:?}");
+}
+
+#[tokio::test]
+async fn g711_becomes_aac_and_aac_becomes_opus_beside_the_same_pictures() {
+    for (fixture, derived) in [("h264_g711a.flv", Derived::Aac), ("h264_g711u.flv", Derived::Aac), ("h264_aac.flv", Derived::Opus)] {
+        let tasks = Tasks::new();
+        let registry = Registry::new(Default::default(), Clock::real(), &tasks);
+        let helper = Helper::new(settings(), &tasks);
+        Sound::start(&settings(), &registry, &helper, &tasks);
+        let key = StreamKey::parse("live/cam").unwrap();
+        let mut publisher = registry.publish(&key, Source { protocol: "test", peer: String::new(), session: SessionId(1) }).unwrap();
+        let mut items = items(fixture).into_iter();
+        let mut give = |count: usize| {
+            for item in items.by_ref().take(count) {
+                match item {
+                    Item::Track(track) => publisher.set_track(track),
+                    Item::Frame(f) => publisher.push(Raw { kind: f.kind, dts: Some(f.dts), pts: f.pts, key: f.key, data: f.data }),
+                }
+            }
+        };
+        give(10);
+        let name = derived.of(&key).unwrap();
+        let mut sub = registry.wait_for(&name, Class::Viewer, Start::Key, Duration::from_secs(10)).await.unwrap();
+        let (mut batch, mut pictures, mut sounds) = (Vec::new(), 0, 0);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while (pictures < 30 || sounds < 10) && tokio::time::Instant::now() < deadline {
+            give(5);
+            let Ok(Recv::Units) = tokio::time::timeout(Duration::from_millis(100), sub.recv(&mut batch)).await else { continue };
+            for unit in &batch {
+                match unit.frame.kind {
+                    Kind::Video => pictures += 1,
+                    Kind::Audio => {
+                        sounds += 1;
+                        let audio = unit.tracks.audio.as_ref().unwrap();
+                        match (&audio.codec, derived) {
+                            (AudioCodec::Aac { config }, Derived::Aac) => assert!(!config.is_empty()),
+                            (AudioCodec::Opus { .. }, Derived::Opus) => assert_eq!(audio.sample_rate, 48_000),
+                            (other, _) => panic!("{other:?}"),
+                        }
+                    }
+                }
+            }
+        }
+        assert!(pictures >= 30 && sounds >= 10, "{fixture}: {pictures} pictures, {sounds} sounds");
+        drop(publisher);
+        tasks.finish(Duration::from_secs(5)).await;
+    }
+}

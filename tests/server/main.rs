@@ -1,0 +1,4 @@
+//! The server's parts together, through their public doors.
+
+#[cfg(feature = "av")]
+mod av;

@@ -62,7 +62,9 @@ async fn pictures_of_both_codecs_have_the_asked_size() {
         let (codec, data, (w, h)) = key_frame(name);
         for longest in [0, 160] {
             let ask = Ask::Snapshot { codec, width: longest, height: 0, quality: 80, data: data.clone().into() };
-            let Reply::Picture { width, height, jpeg } = helper.ask(ask, Duration::from_secs(20)).await.unwrap() else { panic!("no picture") };
+            let Reply::Picture { width, height, jpeg } = helper.ask(ask, Duration::from_secs(20)).await.unwrap() else {
+                panic!("no picture")
+            };
             let expected = if longest == 0 { (w, h) } else { (160, (160 * h / w) & !1) };
             assert_eq!((u32::from(width), u32::from(height)), expected, "{name}");
             assert!(jpeg.starts_with(&[0xff, 0xd8]) && jpeg.ends_with(&[0xff, 0xd9]) && jpeg.len() > 1000, "{name}: a JPEG file");
@@ -77,10 +79,8 @@ async fn pictures_of_both_codecs_have_the_asked_size() {
 async fn a_rule_changes_size_and_rate_and_an_overload_never_reaches_the_source() {
     let tasks = Tasks::new();
     let helper = Helper::new(settings(), &tasks);
-    let rules = vec![
-        Rule { width: 160, height: 90, fps: 5, gop: 10, bitrate: 100_000 },
-        Rule { width: 0, height: 0, fps: 0, gop: 0, bitrate: 0 },
-    ];
+    let rules =
+        vec![Rule { width: 160, height: 90, fps: 5, gop: 10, bitrate: 100_000 }, Rule { width: 0, height: 0, fps: 0, gop: 0, bitrate: 0 }];
     let mut task = helper.start(Ask::OpenVideo { codec: Codec::H264, rules }).await.unwrap();
     let (mut sets, mut sent) = (Vec::new(), 0);
     for item in items("h264_bframes_aac.flv") {

@@ -12,6 +12,7 @@ pub mod manscdp;
 pub mod mansrtsp;
 pub mod ptz;
 pub mod sdp;
+pub mod server;
 pub mod ssrc;
 pub mod version;
 pub mod xml;

@@ -110,6 +110,11 @@ impl Layer {
         self.answer(now, id, response, false);
     }
 
+    /// Drops a request without an answer; the peer will repeat it.
+    pub fn ignore(&mut self, id: ServerId) {
+        self.drop_server(id);
+    }
+
     fn answer(&mut self, now: Timestamp, id: ServerId, response: Response, keep: bool) {
         let Some(transaction) = self.servers.get_mut(&id) else { return };
         if transaction.state != State::Open {

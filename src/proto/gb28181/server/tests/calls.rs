@@ -197,7 +197,7 @@ fn a_late_200_is_acknowledged_and_ended() {
 fn the_device_hangs_up_crossing_or_not() {
     for crossing in [false, true] {
         let mut s = Setup::answered();
-        let bye = s.w.from_device(Method::Bye, CHANNEL);
+        let bye = s.w.device_request(Method::Bye, CHANNEL);
         let mut bye = bye;
         bye.headers.set(Name::CallId, s.invite.call_id().into_owned());
         if crossing {
@@ -222,7 +222,7 @@ fn the_device_hangs_up_crossing_or_not() {
 #[test]
 fn a_bye_from_somewhere_else_is_refused() {
     let mut s = Setup::answered();
-    let mut bye = s.w.from_device(Method::Bye, CHANNEL);
+    let mut bye = s.w.device_request(Method::Bye, CHANNEL);
     bye.headers.set(Name::CallId, s.invite.call_id().into_owned());
     s.w.take(udp("203.0.113.9:5060"), bye);
     assert_eq!(s.w.response().status, 481);

@@ -11,7 +11,7 @@ fn a_hundred_thousand_devices_at_a_price_per_message_that_does_not_grow() {
     let device = |n: u32| format!("340200000013{:08}", n);
     let path = |n: u32| udp(&format!("10.{}.{}.{}:5060", n >> 16, n >> 8 & 255, n & 255));
     for n in 0..100_000 {
-        let request = w.from_device(Method::Register, &device(n));
+        let request = w.device_request(Method::Register, &device(n));
         w.server.receive(w.now, path(n), request.into());
         w.drain();
         w.clear();
@@ -39,7 +39,7 @@ fn a_flood_of_registrations_is_bounded_and_others_go_on() {
     w.register(udp("198.51.100.8:5060"), NVR);
     // one address with many ids: only so many a second are looked at
     for n in 0..10_000 {
-        let request = w.from_device(Method::Register, &format!("3402000000132{n:07}"));
+        let request = w.device_request(Method::Register, &format!("3402000000132{n:07}"));
         w.server.receive(w.now, udp("203.0.113.66:5060"), request.into());
     }
     w.keepalive(udp("198.51.100.8:5060"), NVR);
@@ -49,7 +49,7 @@ fn a_flood_of_registrations_is_bounded_and_others_go_on() {
     w.clear();
     let mut answers = Vec::new();
     for n in 0..2000u32 {
-        let request = w.from_device(Method::Register, &format!("3402000000132{n:07}"));
+        let request = w.device_request(Method::Register, &format!("3402000000132{n:07}"));
         w.server.receive(w.now, udp(&format!("203.0.{}.{}:1", n / 250, n % 250)), request.into());
         while let Some(output) = w.server.poll() {
             if let Output::Send { bytes, .. } = output {

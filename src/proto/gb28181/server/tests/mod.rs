@@ -90,7 +90,7 @@ impl World {
     /// Registers if the machine lets it; nothing is asserted.
     pub fn try_register(&mut self, path: Path, device: &str) {
         self.clear();
-        let request = self.from_device(Method::Register, device);
+        let request = self.device_request(Method::Register, device);
         self.take(path, request.clone());
         let challenge = self.sent.iter().find_map(|(_, message)| match message {
             Message::Response(response) if response.status == 401 => Some(response.clone()),
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// A request of a device, with a branch and a Call-ID of its own.
-    pub fn from_device(&mut self, method: Method, device: &str) -> Request {
+    pub fn device_request(&mut self, method: Method, device: &str) -> Request {
         self.number += 1;
         let n = self.number;
         Request::new(method.clone(), format!("sip:{PLATFORM}@3402000000"))
@@ -141,7 +141,7 @@ impl World {
     }
 
     pub fn body(&mut self, device: &str, body: impl Into<bytes::Bytes>) -> Request {
-        self.from_device(Method::Message, device).with_body(manscdp::TYPE, body)
+        self.device_request(Method::Message, device).with_body(manscdp::TYPE, body)
     }
 
     pub fn keepalive(&mut self, path: Path, device: &str) {
@@ -151,7 +151,7 @@ impl World {
 
     /// Registers a device with its password and throws away what that says.
     pub fn register(&mut self, path: Path, device: &str) {
-        let request = self.from_device(Method::Register, device).with(Name::Expires, "3600").with(Name::XGbVer, "2.0");
+        let request = self.device_request(Method::Register, device).with(Name::Expires, "3600").with(Name::XGbVer, "2.0");
         let request = request.with(Name::Contact, format!("<sip:{device}@10.0.0.8:5060>"));
         self.take(path, request.clone());
         let challenge = self.response();

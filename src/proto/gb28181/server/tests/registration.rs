@@ -7,7 +7,7 @@ use crate::proto::gb28181::Version;
 fn challenge_password_and_the_time_of_day() {
     let mut w = World::new(Config::default());
     let path = udp("198.51.100.8:5060");
-    let request = w.from_device(Method::Register, NVR).with(Name::Expires, "3600").with(Name::XGbVer, "3.0");
+    let request = w.device_request(Method::Register, NVR).with(Name::Expires, "3600").with(Name::XGbVer, "3.0");
     let request = request.with(Name::Contact, format!("<sip:{NVR}@10.0.0.8:5060>"));
     w.take(path, request.clone());
     let challenge = w.response();
@@ -44,8 +44,8 @@ fn every_way_to_write_the_password_answer() {
 fn wrong_passwords_lock_and_unlock_frees() {
     let mut w = World::new(Config::default());
     let path = udp("198.51.100.8:5060");
-    let mut attempt = |w: &mut World, password: &str| {
-        let request = w.from_device(Method::Register, NVR);
+    let attempt = |w: &mut World, password: &str| {
+        let request = w.device_request(Method::Register, NVR);
         w.take(path, request.clone());
         let challenge = w.response();
         if challenge.status != 401 {
@@ -76,7 +76,7 @@ fn a_stranger_cannot_lock_a_device_out_that_is_there() {
     w.register(udp("198.51.100.8:5060"), NVR);
     let elsewhere = udp("203.0.113.66:5060");
     for _ in 0..20 {
-        let request = w.from_device(Method::Register, NVR);
+        let request = w.device_request(Method::Register, NVR);
         w.take(elsewhere, request.clone());
         let challenge = w.response();
         w.take(elsewhere, with_password(&request, &challenge, NVR, "guess"));
@@ -94,7 +94,7 @@ fn a_stranger_cannot_lock_a_device_out_that_is_there() {
 fn old_and_foreign_nonces_are_asked_again_without_counting() {
     let mut w = World::new(Config::default());
     let path = udp("198.51.100.8:5060");
-    let request = w.from_device(Method::Register, NVR);
+    let request = w.device_request(Method::Register, NVR);
     w.take(path, request.clone());
     let challenge = w.response();
     w.wait(secs(301));
@@ -126,7 +126,7 @@ fn platforms_share_the_listener_and_are_told_apart() {
         ("sip:99990000002000000001@9999000000".to_owned(), NVR.to_owned(), None),
         ("sip:192.0.2.10".to_owned(), NVR.to_owned(), None),
     ] {
-        let mut request = w.from_device(Method::Register, NVR);
+        let mut request = w.device_request(Method::Register, NVR);
         request.uri = uri.clone();
         request.headers.set(Name::To, format!("<sip:{to}@h>"));
         w.take(udp("198.51.100.8:5060"), request);
@@ -144,7 +144,7 @@ fn platforms_share_the_listener_and_are_told_apart() {
     }
     // one platform alone takes what names none
     w.server.set_platforms(vec![id(PLATFORM)]);
-    let mut request = w.from_device(Method::Register, NVR);
+    let mut request = w.device_request(Method::Register, NVR);
     request.uri = "sip:192.0.2.10:5060".into();
     w.take(udp("198.51.100.8:5060"), request);
     assert_eq!(w.response().status, 200);
@@ -157,7 +157,7 @@ fn the_same_device_id_in_two_groups_is_two_devices() {
     w.server.set_platforms(vec![id(PLATFORM), id(second)]);
     w.password = None;
     for (platform, path) in [(PLATFORM, udp("198.51.100.8:5060")), (second, udp("198.51.100.9:5060"))] {
-        let mut request = w.from_device(Method::Register, NVR);
+        let mut request = w.device_request(Method::Register, NVR);
         request.uri = format!("sip:{platform}@h");
         w.take(path, request);
     }
@@ -180,15 +180,15 @@ fn unregistering_renewing_and_expiring() {
     let path = udp("198.51.100.8:5060");
     w.register(path, NVR);
     w.password = None;
-    let renew = w.from_device(Method::Register, NVR).with(Name::Expires, "60");
+    let renew = w.device_request(Method::Register, NVR).with(Name::Expires, "60");
     w.take(path, renew);
     assert!(matches!(w.event(), Event::Registered { fresh: Fresh::Renewed, expires: 60, .. }));
-    let off = w.from_device(Method::Register, NVR).with(Name::Contact, "<sip:x@h>;expires=0");
+    let off = w.device_request(Method::Register, NVR).with(Name::Contact, "<sip:x@h>;expires=0");
     w.take(path, off);
     assert_eq!(w.event(), Event::Offline { device: key(), why: Gone::Unregistered });
     w.clear();
     // not renewed, though its life signs go on
-    let on = w.from_device(Method::Register, NVR).with(Name::Expires, "300");
+    let on = w.device_request(Method::Register, NVR).with(Name::Expires, "300");
     w.take(path, on);
     w.clear();
     for _ in 0..6 {
@@ -322,7 +322,7 @@ fn a_redirect_and_a_refusal() {
         (Verdict::Redirect { contact: "sip:34020000002000000002@192.0.2.11:5060".into(), expires: 86_400 }, 302),
         (Verdict::Refuse { status: 403, why: "its group is halted" }, 403),
     ] {
-        let request = w.from_device(Method::Register, NVR);
+        let request = w.device_request(Method::Register, NVR);
         w.server.receive(w.now, udp("198.51.100.8:5060"), request.into());
         let Some(Output::Event(Event::Ask { ask, .. })) = w.server.poll() else { panic!() };
         w.server.verdict(w.now, ask, verdict);
@@ -335,7 +335,7 @@ fn a_redirect_and_a_refusal() {
 #[test]
 fn a_verdict_that_never_comes_leaves_nothing() {
     let mut w = World::new(Config::default());
-    let request = w.from_device(Method::Register, NVR);
+    let request = w.device_request(Method::Register, NVR);
     w.server.receive(w.now, udp("198.51.100.8:5060"), request.into());
     let Some(Output::Event(Event::Ask { ask, .. })) = w.server.poll() else { panic!() };
     w.wait(secs(200));

@@ -124,7 +124,7 @@ fn a_restart_of_the_device_subscribes_again() {
     w.clear();
     w.password = None;
     let elsewhere = udp("198.51.100.8:6000");
-    let register = w.from_device(Method::Register, NVR);
+    let register = w.device_request(Method::Register, NVR);
     w.take(elsewhere, register);
     assert_eq!(w.response().status, 200);
     assert!(matches!(w.event(), Event::Registered { fresh: Fresh::Again, .. }));

@@ -13,8 +13,12 @@ CACHE := .cache
 VENV  := $(CACHE)/venv
 DEMO  ?= 1
 
-# What the C and assembly parts of the dependencies are built with.
-BUILD_PACKAGES := gcc libc6-dev ca-certificates
+# `weir-av`, the helper that alone links FFmpeg, is built as well.
+FEATURES ?= --features av
+
+# What the C and assembly parts of the dependencies are built with, and FFmpeg for the helper.
+BUILD_PACKAGES := gcc libc6-dev ca-certificates pkg-config libclang-dev \
+	libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
 TEST_PACKAGES  := $(BUILD_PACKAGES) python3 postgresql
 E2E_PACKAGES   := $(TEST_PACKAGES) python3-venv ffmpeg vlc-bin vlc-plugin-base chromium nodejs npm \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
@@ -27,30 +31,30 @@ help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
 
 run: packages-build
-	$(CARGO) build --locked --release
+	$(CARGO) build --locked --release $(FEATURES)
 	@DEMO=$(DEMO) WEIR=target/release/weir tests/demo.sh
 
 build: packages-build
-	$(CARGO) build --locked --release
+	$(CARGO) build --locked --release $(FEATURES)
 
 test: check unit e2e
 
 # The law test enforces the layers and the state of generated files.
 check: packages-build
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
-	$(CARGO) test --locked --test law
+	$(CARGO) clippy --locked --all-targets $(FEATURES) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items $(FEATURES)
+	$(CARGO) test --locked $(FEATURES) --test law
 
 unit: packages-test
-	tests/postgres.sh $(CARGO) test --locked
+	tests/postgres.sh $(CARGO) test --locked $(FEATURES)
 
 e2e: packages-e2e $(VENV)/.made $(CACHE)/node/.made
-	$(CARGO) build --locked
+	$(CARGO) build --locked $(FEATURES)
 	$(VENV)/bin/python tests/e2e/run.py --weir target/debug/weir --node $(CACHE)/node $(if $(ONLY),--only $(ONLY))
 
 bench: packages-bench
-	$(CARGO) build --locked --release
+	$(CARGO) build --locked --release $(FEATURES)
 	benches/load/run.py --weir target/release/weir $(if $(QUICK),--quick)
 
 SECONDS_EACH ?= 60

@@ -12,6 +12,7 @@ use crate::runtime::task::Tasks;
 use crate::stream::Registry;
 use crate::stream::access::{Access, Open};
 use crate::worker::segment::{Feeds, NoSegments};
+use crate::worker::{av, pull, relay};
 use axum::http::StatusCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,6 +55,11 @@ impl Server {
         };
         let http = Http::new(config.http.clone(), parts, &edges);
         let listening = open_http(&config.http, &http)?;
+
+        let helper = av::Helper::new(config.av.clone(), &core);
+        av::Sound::start(&config.av, &registry, &helper, &core);
+        pull::start(&config.pull, &registry, &core)?;
+        relay::start(&config.relay, &registry, &core)?;
 
         ready.store(true, Ordering::Release);
         Ok(Server { edges, core, registry, sessions, http: listening, ready })

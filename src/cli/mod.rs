@@ -1,6 +1,7 @@
 //! The command line. Each command is a file; [`run`] reads the arguments and calls one.
 
 mod check;
+mod push;
 mod serve;
 
 use crate::config::{self, Config, Sources};
@@ -38,6 +39,8 @@ enum Command {
         /// The file to check, instead of --config.
         file: Option<PathBuf>,
     },
+    /// Send an FLV file to an RTMP server in real time, over and over.
+    Push(push::Push),
     /// Print the commented reference configuration.
     Config,
     /// Print a completion script for a shell.
@@ -55,6 +58,7 @@ pub fn run() -> ExitCode {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => with_config(&cli.layers, serve::run),
         Command::Check { file } => check::run(&Layers { config: file.or(cli.layers.config), ..cli.layers }),
+        Command::Push(push) => push::run(&push),
         Command::Config => {
             print!("{}", config::reference());
             ExitCode::SUCCESS

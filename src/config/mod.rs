@@ -63,6 +63,9 @@ config! {
     play: crate::edge::net::pump::Settings,
     http: crate::edge::http::Settings,
     hls: crate::worker::segment::Settings,
+    pull: crate::worker::pull::Settings,
+    relay: crate::worker::relay::Settings,
+    av: crate::worker::av::Settings,
 }
 
 /// All keys as `section.key`, the top ones bare.

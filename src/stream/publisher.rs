@@ -150,11 +150,13 @@ impl Publisher {
     }
 
     /// Returns when the session has to end: another publisher took over, an operator cut it, the server stops.
-    pub async fn stopped(&self) -> End {
+    pub fn stopped(&self) -> impl Future<Output = End> + Send + use<> {
         let mut stopped = self.stopped.clone();
-        match stopped.wait_for(Option::is_some).await {
-            Ok(end) => end.clone().unwrap_or(End::Stopped),
-            Err(_) => End::Stopped,
+        async move {
+            match stopped.wait_for(Option::is_some).await {
+                Ok(end) => end.clone().unwrap_or(End::Stopped),
+                Err(_) => End::Stopped,
+            }
         }
     }
 }

@@ -1,4 +1,7 @@
 //! Long-running readers of streams and timers: neither a session nor a request.
 
 pub mod av;
+pub mod dial;
+pub mod pull;
+pub mod relay;
 pub mod segment;

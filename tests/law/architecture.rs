@@ -96,6 +96,9 @@ fn wrong(module: &[String], used: &Use) -> Option<String> {
 fn imports_only_point_down() {
     let mut findings = Vec::new();
     for (path, source, _) in sources() {
+        if is_executable(&source) {
+            continue;
+        }
         for used in source.uses() {
             if let Some(why) = wrong(&source.module, &used) {
                 findings.push(format!("{}:{}: {why} (crate::{})", path.display(), used.line, used.path.join("::")));
@@ -103,6 +106,24 @@ fn imports_only_point_down() {
         }
     }
     report("imports only point down, siblings do not know each other:", &findings);
+}
+
+/// `src/bin/` holds programs of their own: `crate` means something else there.
+fn is_executable(source: &Source) -> bool {
+    source.module.first().is_some_and(|module| module == "bin")
+}
+
+#[test]
+fn other_executables_use_the_core_only() {
+    let mut findings = Vec::new();
+    for (path, source, _) in sources().iter().filter(|(_, source, _)| is_executable(source)) {
+        for at in source.tokens.windows(3) {
+            if at[0].text == "weir" && at[1].text == "::" && !CORE.contains(&at[2].text.as_str()) {
+                findings.push(format!("{}:{}: weir::{}", path.display(), at[2].line, at[2].text));
+            }
+        }
+    }
+    report("executables beside the server share its core, nothing else:", &findings);
 }
 
 #[test]
@@ -167,7 +188,7 @@ fn files_say_what_they_are_for() {
 fn every_module_is_in_a_layer_and_on_the_map() {
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
     let (mut findings, mut seen) = (Vec::new(), HashSet::new());
-    for (path, source, _) in sources() {
+    for (path, source, _) in sources().into_iter().filter(|(_, source, _)| !is_executable(source)) {
         let Some(module) = source.module.first().cloned().filter(|module| seen.insert(module.clone())) else { continue };
         if layer(&module).is_none() {
             findings.push(format!("{}: {module} stands in no layer", path.display()));

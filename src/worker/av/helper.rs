@@ -110,7 +110,13 @@ impl Helper {
         };
         let (asks, queue) = mpsc::channel(ASKS);
         let jobs = Arc::new(Mutex::new(Some(Jobs::new())));
-        self.0.tasks.spawn("weir-av asks", write(stdin, queue));
+        let stop = self.0.tasks.stopping();
+        self.0.tasks.spawn("weir-av asks", async move {
+            tokio::select! {
+                () = write(stdin, queue) => {}
+                () = stop.requested() => {}
+            }
+        });
         self.0.tasks.spawn("weir-av log", async move {
             let mut lines = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = lines.next_line().await {

@@ -1,0 +1,120 @@
+"""GStreamer, VLC and web pages play a live stream: pictures are decoded, and they move."""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+import media
+from frames import FOLDER
+from harness import Failure, case, eventually, publish, run, tail
+
+FIXTURE = FOLDER / "h264_aac.flv"
+NAME = "players"
+
+
+def live(context):
+    """One stream for all players, sent as long as they need it."""
+    server = context.server
+    if not getattr(server, "players_stream", None):
+        with_lock(server)
+    return server
+
+
+def with_lock(server):
+    import frames
+
+    with server.lock:
+        if getattr(server, "players_stream", None):
+            return
+        sender = publish(server.rtmp(NAME), FIXTURE, loop=True)
+        server.cleanup.append(sender)
+        eventually("the players' stream is live", lambda: frames.is_live(server, NAME, sender), 10)
+        frames.wait_for_playlist(server, f"/live/{NAME}.m3u8", 20)
+        server.players_stream = sender
+
+
+def url_of(server, protocol):
+    return {"rtmp": server.rtmp(NAME), "flv": server.http(f"/live/{NAME}.flv"), "hls": server.http(f"/live/{NAME}.m3u8")}[protocol]
+
+
+def gstreamer(protocol):
+    def play(context):
+        url = url_of(live(context), protocol)
+        # The sinks say that they have enough after so many pictures and sounds; only then the pipeline ends well.
+        picture = ["fakesink", "name=picture", "num-buffers=75", "sync=false", "silent=false"]
+        sound = ["fakesink", "num-buffers=40", "sync=false", "async=false"]
+        if protocol == "hls":
+            line = ["uridecodebin", f"uri={url}", "name=d", "d.", "!", "video/x-raw", "!", *picture, "d.", "!", "audio/x-raw", "!", *sound]
+        else:
+            source = "rtmp2src" if protocol == "rtmp" else "souphttpsrc"
+            line = [source, f"location={url}", "!", "flvdemux", "name=d"]
+            line += ["d.video", "!", "queue", "!", "h264parse", "!", "avdec_h264", "!", *picture]
+            line += ["d.audio", "!", "queue", "!", "aacparse", "!", "avdec_aac", "!", *sound]
+        out, err = run(["gst-launch-1.0", "-v", *line], 40)
+        pictures = out.count(b"GstFakeSink:picture: last-message = chain")
+        if pictures < 75 or b"ERROR" in err:
+            raise Failure(f"{pictures} pictures: {tail(out, 800)} {tail(err, 800)}")
+        return "75 pictures decoded"
+
+    return play
+
+
+def vlc(protocol):
+    def play(context):
+        url = url_of(live(context), protocol)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-e2e-vlc-"))
+        try:
+            folder.chmod(0o777)
+            # VLC refuses to run as root; its wrapper steps down.
+            program = ["vlc-wrapper"] if os.geteuid() == 0 else ["cvlc"]
+            # What is decoded is encoded anew, small, so that it can be counted.
+            chain = f"#transcode{{vcodec=mp2v,vb=500,width=160,acodec=mpga,ab=64}}:std{{access=file,mux=ts,dst={folder}/out.ts}}"
+            command = [*program, "-I", "dummy", "--no-one-instance", f"--sout={chain}", "--run-time=8", url, "vlc://quit"]
+            nobody = {"SUDO_UID": "65534", "SUDO_GID": "65534"}
+            environment = {**os.environ, **nobody, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+            _, err = run(command, 45, ok=False, env=environment)
+            output = folder / "out.ts"
+            packets = media.probe(output, 20)[1] if output.exists() else []
+            pictures, sounds = media.of(packets, "video"), media.of(packets, "audio")
+            # Eight seconds of 25 pictures; half of them are enough on a busy machine.
+            if len(pictures) < 100 or len(sounds) < 100:
+                raise Failure(f"only {len(pictures)} pictures and {len(sounds)} sounds: {tail(err)}")
+            if len({picture.hash for picture in pictures}) < 50:
+                raise Failure("the picture does not move")
+            return f"{len(pictures)} pictures, {len(sounds)} sounds"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return play
+
+
+def browser(kind):
+    def play(context):
+        server = live(context)
+        url = {
+            "mpegts-http": server.http(f"/live/{NAME}.flv"),
+            "mpegts-ws": server.ws(f"/live/{NAME}.flv"),
+            "hls": server.http(f"/live/{NAME}.m3u8"),
+        }[kind]
+        script = pathlib.Path(__file__).parent / "browser" / "play.mjs"
+        out, err = run(["node", script.resolve(), kind, url, "40"], 100, cwd=context.node)
+        try:
+            result = json.loads(out.decode().strip().splitlines()[-1])
+        except (ValueError, IndexError):
+            raise Failure(f"no result: {out[-500:]!r} {err[-1000:]!r}") from None
+        if not result.get("ok"):
+            raise Failure(json.dumps(result, indent=1))
+        return f"{result['frames']} pictures of {result['width']}x{result['height']}, first after {result['took'] - 3:.1f} s"
+
+    return play
+
+
+if FIXTURE.exists():
+    for protocol in ("rtmp", "flv", "hls"):
+        case(f"GStreamer plays {protocol}", weight=2, seconds=60)(gstreamer(protocol))
+        case(f"VLC plays {protocol}", weight=3, seconds=60)(vlc(protocol))
+    case("mpegts.js plays HTTP-FLV in Chromium", weight=4, seconds=110)(browser("mpegts-http"))
+    case("mpegts.js plays WS-FLV in Chromium", weight=4, seconds=110)(browser("mpegts-ws"))
+    case("hls.js plays HLS in Chromium", weight=4, seconds=110)(browser("hls"))

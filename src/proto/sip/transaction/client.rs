@@ -84,7 +84,7 @@ impl Layer {
         // RFC 3261 section 9.1: without a final answer after 64*T1 the INVITE is given up
         let give_up_at = now + self.timing.give_up().into();
         if let Some(invite) = self.clients.get_mut(&id) {
-            invite.give_up_at = invite.give_up_at.max(give_up_at);
+            invite.give_up_at = give_up_at;
             invite.wake = invite.give_up_at;
             self.timers.set(invite.wake, Key::Client(id));
         }

@@ -134,6 +134,11 @@ impl Server {
         self.link.output()
     }
 
+    /// Whether there is something to be sent.
+    pub fn has_output(&self) -> bool {
+        !self.link.out.is_empty()
+    }
+
     /// Whether the handshake is over.
     pub fn is_open(&self) -> bool {
         self.link.is_open()

@@ -6,6 +6,7 @@ use crate::container::m3u8::Window;
 use crate::edge::http::{self, Http, Refusal};
 use crate::edge::net;
 use crate::edge::net::pump::Pumps;
+use crate::edge::rtmp;
 use crate::edge::session::Sessions;
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
@@ -31,6 +32,7 @@ pub struct Server {
     registry: Registry,
     sessions: Sessions,
     http: SocketAddr,
+    rtmp: rtmp::Listening,
     ready: Arc<AtomicBool>,
 }
 
@@ -56,18 +58,32 @@ impl Server {
         let http = Http::new(config.http.clone(), parts, &edges);
         let listening = open_http(&config.http, &http)?;
 
+        let parts = rtmp::Parts { registry: registry.clone(), sessions: sessions.clone(), pumps, access, tasks: edges.clone() };
+        let rtmp = rtmp::listen(&config.rtmp, parts).await?;
+        if let Some(listen) = rtmp.plain {
+            tracing::info!(%listen, "RTMP: publish to and play from rtmp://{listen}/{{app}}/{{stream}}");
+        }
+        if let Some(listen) = rtmp.tls {
+            tracing::info!(%listen, "RTMPS: publish to and play from rtmps://{listen}/{{app}}/{{stream}}");
+        }
+
         let helper = av::Helper::new(config.av.clone(), &core);
         av::Sound::start(&config.av, &registry, &helper, &core);
         pull::start(&config.pull, &registry, &core)?;
         relay::start(&config.relay, &registry, &core)?;
 
         ready.store(true, Ordering::Release);
-        Ok(Server { edges, core, registry, sessions, http: listening, ready })
+        Ok(Server { edges, core, registry, sessions, http: listening, rtmp, ready })
     }
 
     /// Where HTTP listens: the port that was found when the configuration says 0.
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where RTMP and RTMPS listen.
+    pub fn rtmp(&self) -> rtmp::Listening {
+        self.rtmp
     }
 
     /// All live streams.

@@ -61,6 +61,7 @@ config! {
     access: crate::stream::access::Settings,
     stream: crate::stream::Settings,
     play: crate::edge::net::pump::Settings,
+    rtmp: crate::edge::rtmp::Settings,
     http: crate::edge::http::Settings,
     hls: crate::worker::segment::Settings,
     pull: crate::worker::pull::Settings,

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["api", "console"],
     &["config"],
     &["server"],
-    &["cli", "fuzz"],
+    &["cli"],
 ];
 
 /// In these layers each folder is a world of its own; only what is listed is shared: (layer, shared part, why).

@@ -36,7 +36,7 @@ pub(super) async fn run(shared: &Shared, mut peer: Peer, key: &StreamKey, target
         }
         Err(end) => return peer.session.close(end),
     };
-    let format = Wire { hevc: hevc(shared.settings.hevc, target) };
+    let hevc = hevc(shared.settings.hevc, target);
     peer.server.start_play();
     match peer {
         Peer { socket: Socket::Plain(socket), mut server, session, rest, out } => {
@@ -44,10 +44,11 @@ pub(super) async fn run(shared: &Shared, mut peer: Peer, key: &StreamKey, target
             let mut listener = Listener { server, answers: VecDeque::new() };
             // What the player said right behind `play`.
             listener.hear(&rest);
-            let (format, inbound, keep) = (Arc::new(format), Box::new(listener), Box::new(place));
+            let (format, inbound, keep) = (shared.format(hevc), Box::new(listener), Box::new(place));
             shared.parts.pumps.play(Viewer { subscriber, socket, session, format, inbound: Some(inbound), first, keep: Some(keep) });
         }
         mut peer => {
+            let format = Wire { hevc };
             let end = tokio::select! {
                 end = write(shared, &mut peer, subscriber, &format) => end,
                 () = stop.requested() => End::Stopped,

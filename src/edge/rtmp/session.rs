@@ -1,10 +1,13 @@
 //! A connection from its handshake to publish or play.
 
 use super::socket::Socket;
+use super::view::Wire;
 use super::{Parts, Settings, play, publish};
 use crate::base::error::End;
 use crate::base::id::StreamKey;
+use crate::container::flv::Hevc;
 use crate::edge::net::Place;
+use crate::edge::net::pump::Format;
 use crate::edge::session::{Role, Session};
 use crate::proto::rtmp::chunk::Limits;
 use crate::proto::rtmp::{self, Event, Refusal, Target};
@@ -25,13 +28,21 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) parts: Parts,
     pub(super) limits: Limits,
+    /// One for each way to mark H.265: a pump tells its players apart by them.
+    formats: [Arc<dyn Format>; 2],
 }
 
 impl Shared {
     pub(super) fn new(settings: Settings, parts: Parts) -> Shared {
         let message = settings.max_message.bytes();
         let limits = Limits { message, streams: 32, partial: message.saturating_mul(2) };
-        Shared { settings, parts, limits }
+        let formats: [Arc<dyn Format>; 2] = [Arc::new(Wire { hevc: Hevc::Enhanced }), Arc::new(Wire { hevc: Hevc::Legacy })];
+        Shared { settings, parts, limits, formats }
+    }
+
+    /// The wire form of all players that want H.265 marked so.
+    pub(super) fn format(&self, hevc: Hevc) -> Arc<dyn Format> {
+        self.formats[usize::from(hevc == Hevc::Legacy)].clone()
     }
 }
 

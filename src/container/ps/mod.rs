@@ -13,7 +13,7 @@ mod mux;
 mod psm;
 mod split;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod video;
 
 pub use demux::{Damaged, Demuxer, Frame, Input, Item, Options};

@@ -20,7 +20,7 @@ const HIKVISION: &[u8] = include_bytes!("../../../fixtures/rtp/lal_hik_h264_g711
 const GB28181_RS: &[u8] = include_bytes!("../../../fixtures/rtp/gbrs_ps_h264_tcp_dollar.bin");
 
 /// The frames of an Annex B file, 25 a second.
-fn clip(family: Family, bytes: &[u8]) -> (Tracks, Vec<Canonical>) {
+pub(crate) fn clip(family: Family, bytes: &[u8]) -> (Tracks, Vec<Canonical>) {
     let mut follow = Follow::new(family);
     let (mut frames, mut unit, mut pictures) = (Vec::new(), Vec::<&[u8]>::new(), 0);
     let mut close = |unit: &mut Vec<&[u8]>| {
@@ -43,7 +43,7 @@ fn clip(family: Family, bytes: &[u8]) -> (Tracks, Vec<Canonical>) {
     (Tracks { video, audio: None }, frames)
 }
 
-fn h264() -> (Tracks, Vec<Canonical>) {
+pub(crate) fn h264() -> (Tracks, Vec<Canonical>) {
     let (tracks, mut frames) = clip(Family::H264, BFRAMES);
     assert_eq!(frames.len(), 50);
     // shown later than decoded, as with B-frames

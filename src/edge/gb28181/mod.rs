@@ -1,0 +1,3 @@
+//! GB28181 on sockets.
+
+pub mod media;

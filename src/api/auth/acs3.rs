@@ -71,6 +71,11 @@ pub fn verify(secret: &str, text: &str, signature: &str) -> bool {
     hex::decode(signature).is_ok_and(|bytes| mac(secret, text).verify_slice(&bytes).is_ok())
 }
 
+/// Whether a request is signed this way.
+pub fn is(headers: &http::HeaderMap) -> bool {
+    headers.get(http::header::AUTHORIZATION).is_some_and(|v| v.as_bytes().starts_with(b"ACS3-"))
+}
+
 /// A header of the request that the RPC face needs: the action and the version travel there.
 pub fn common(headers: &http::HeaderMap, given: &Given, header: &str, parameter: &str) -> Option<String> {
     let value = headers.get(header).and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty());

@@ -84,10 +84,9 @@ pub struct Parts<'a> {
 
 /// Reads what the request claims, by the method that it uses.
 pub fn claim(parts: Parts<'_>) -> Result<Claim, Error> {
-    let scheme = parts.headers.get(http::header::AUTHORIZATION).map(|v| v.as_bytes());
-    match scheme {
-        Some(value) if value.starts_with(b"ACS3-") => acs3::claim(parts),
-        _ => v1::claim(parts.method, parts.all),
+    match acs3::is(parts.headers) {
+        true => acs3::claim(parts),
+        false => v1::claim(parts.method, parts.all),
     }
 }
 

@@ -1,0 +1,204 @@
+//! What the API needs of the running media plane: two traits, so that actions know neither sockets nor SIP.
+
+use super::action::Boxed;
+use super::error::{Error, Kind};
+use crate::base::id::StreamKey;
+use std::time::Duration;
+
+/// A stream that is live now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Live {
+    /// Its name in URLs.
+    pub key: StreamKey,
+    /// The protocol that it comes by.
+    pub protocol: &'static str,
+    /// Who sends it.
+    pub peer: String,
+    /// Since when, in unix seconds.
+    pub since: i64,
+    /// Players now.
+    pub viewers: u32,
+    /// Width of the picture, 0 where it is not known.
+    pub width: u32,
+    /// Height of the picture, 0 where it is not known.
+    pub height: u32,
+    /// Frames of video a second.
+    pub video_fps: f64,
+    /// Frames of audio a second.
+    pub audio_fps: f64,
+    /// Bits a second.
+    pub bit_rate: u64,
+}
+
+/// The streams of this process.
+pub trait Media: Send + Sync {
+    /// The stream, if somebody sends it now.
+    fn live(&self, key: &StreamKey) -> Option<Live>;
+    /// All streams that somebody sends now.
+    fn list(&self) -> Vec<Live>;
+    /// Ends the session of whoever sends the stream; whether there was one.
+    fn cut(&self, key: &StreamKey, why: &str) -> bool;
+    /// Ends the sessions of all who play the stream; how many.
+    fn kick_viewers(&self, key: &StreamKey, why: &str) -> usize;
+}
+
+/// A channel of a device, by every name that the signalling may need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The group's id.
+    pub group: String,
+    /// The platform id under which the group's devices register.
+    pub group_gb_id: String,
+    /// The device's id.
+    pub device: String,
+    /// The device's national id.
+    pub device_gb_id: String,
+    /// The channel's national id.
+    pub channel_gb_id: String,
+    /// The stream's id.
+    pub stream: String,
+    /// The stream's name in URLs.
+    pub key: StreamKey,
+}
+
+/// Why a device did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is not registered, or has not been heard of for too long.
+    #[error("the device is not online")]
+    Offline,
+    /// It did not answer in time.
+    #[error("the device did not answer in time")]
+    Timeout,
+    /// It answered with a failure.
+    #[error("the device refused: {status} {reason}")]
+    Refused {
+        /// The SIP status.
+        status: u16,
+        /// Its reason phrase, or the failure in its answer.
+        reason: String,
+    },
+    /// It cannot do that at all.
+    #[error("the device cannot do this: {0}")]
+    Unsupported(String),
+    /// The service that talks to devices is not there or overloaded.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        let why = refusal.to_string();
+        match refusal {
+            Refusal::Offline | Refusal::Timeout => Error::new(Kind::Timeout, "DeviceTimeout", why),
+            Refusal::Refused { .. } | Refusal::Unsupported(_) => Error::new(Kind::Refused, "DeviceRefused", why),
+            Refusal::Unavailable(_) => Error::unavailable(why),
+        }
+    }
+}
+
+/// A movement of a camera: speeds from -1 to 1, 0 stands still.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Motion {
+    /// Right is positive.
+    pub pan: f64,
+    /// Up is positive.
+    pub tilt: f64,
+    /// Towards the scene is positive.
+    pub zoom: f64,
+    /// Far is positive.
+    pub focus: f64,
+    /// Open is positive.
+    pub iris: f64,
+}
+
+/// What to do with a preset position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PresetAct {
+    /// Store the present position.
+    Set,
+    /// Go there.
+    Goto,
+    /// Forget it.
+    Delete,
+}
+
+/// A preset position as the device tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preset {
+    /// Its number.
+    pub id: u8,
+    /// Its name.
+    pub name: String,
+}
+
+/// The outcome of asking a device.
+pub type Asked<'a, T = ()> = Boxed<'a, Result<T, Refusal>>;
+
+/// The devices that are registered with this process.
+///
+/// The store is written by whoever implements this: status, channels and streams are there when a call returns.
+pub trait Devices: Send + Sync {
+    /// Asks the channel to send its stream and waits for its answer. A stream that runs already is a success.
+    fn start(&self, target: Target, patience: Duration) -> Asked<'_>;
+    /// Asks the channel to stop sending. A stream that does not run is a success.
+    fn stop(&self, target: Target) -> Asked<'_>;
+    /// Asks the device for its catalog and waits until its channels are stored.
+    fn refresh(&self, device: String, patience: Duration) -> Asked<'_>;
+    /// Forgets the wrong passwords that have locked the device.
+    fn unlock(&self, device: String) -> Asked<'_>;
+    /// The device's row was made or changed: password, id, subscriptions, automatic start.
+    fn changed(&self, device: String);
+    /// The device was deleted, its group was halted or its tenant suspended: its dialogs end and it must register again.
+    fn forget(&self, device: String) -> Asked<'_>;
+    /// Opens a playback of the device's own recording (unix seconds) and gives the name under which it can be played.
+    fn playback(&self, target: Target, from: i64, to: i64, patience: Duration) -> Asked<'_, StreamKey>;
+    /// Moves the camera until it is told otherwise; all zero stops it.
+    fn steer(&self, target: Target, motion: Motion) -> Asked<'_>;
+    /// Sets, goes to or forgets a preset position.
+    fn preset(&self, target: Target, act: PresetAct, id: u8) -> Asked<'_>;
+    /// Asks for the preset positions.
+    fn presets(&self, target: Target, patience: Duration) -> Asked<'_, Vec<Preset>>;
+}
+
+/// Stands for the signalling where none is configured: every question is answered with the truth.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoDevices;
+
+impl NoDevices {
+    fn none<T: Send + 'static>(&self) -> Asked<'_, T> {
+        Box::pin(async { Err(Refusal::Unavailable("the GB28181 service is not running on this server".to_owned())) })
+    }
+}
+
+impl Devices for NoDevices {
+    fn start(&self, _: Target, _: Duration) -> Asked<'_> {
+        self.none()
+    }
+    fn stop(&self, _: Target) -> Asked<'_> {
+        // Without signalling nothing runs, which is what was asked for.
+        Box::pin(async { Ok(()) })
+    }
+    fn refresh(&self, _: String, _: Duration) -> Asked<'_> {
+        self.none()
+    }
+    fn unlock(&self, _: String) -> Asked<'_> {
+        Box::pin(async { Ok(()) })
+    }
+    fn changed(&self, _: String) {}
+    fn forget(&self, _: String) -> Asked<'_> {
+        Box::pin(async { Ok(()) })
+    }
+    fn playback(&self, _: Target, _: i64, _: i64, _: Duration) -> Asked<'_, StreamKey> {
+        self.none()
+    }
+    fn steer(&self, _: Target, _: Motion) -> Asked<'_> {
+        self.none()
+    }
+    fn preset(&self, _: Target, _: PresetAct, _: u8) -> Asked<'_> {
+        self.none()
+    }
+    fn presets(&self, _: Target, _: Duration) -> Asked<'_, Vec<Preset>> {
+        self.none()
+    }
+}

@@ -1,7 +1,10 @@
 //! The types of parameters that many actions share. A value that exists is valid: `run` checks no syntax.
 
 use super::param::{Kind, Shape, Value};
-use std::fmt;
+use crate::base::pii;
+use crate::model::id::{GbId, UserId};
+use crate::model::time::Time;
+use crate::model::{binding, device, group, record, template};
 
 /// The most items of a batch.
 pub const BATCH_MAX: usize = 100;
@@ -31,9 +34,9 @@ fn plain(text: &str, max: usize) -> Result<&str, String> {
     Ok(text)
 }
 
-/// A secret as it is kept: any characters but control characters, nothing trimmed; never shown in `Debug`.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Secret<const MAX: usize>(pub String);
+/// A secret: any characters but control characters, nothing trimmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret<const MAX: usize>(pub pii::Secret);
 
 impl<const MAX: usize> Value for Secret<MAX> {
     const SHAPE: Shape = Shape::text(MAX, "secret").format("password");
@@ -44,13 +47,7 @@ impl<const MAX: usize> Value for Secret<MAX> {
         if text.chars().nth(MAX).is_some() {
             return Err(format!("must be at most {MAX} characters long"));
         }
-        Ok(Secret(text.to_owned()))
-    }
-}
-
-impl<const MAX: usize> fmt::Debug for Secret<MAX> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
+        Ok(Secret(pii::Secret(text.to_owned())))
     }
 }
 
@@ -180,38 +177,11 @@ impl Value for PageNum {
     }
 }
 
-/// A point in time, in unix seconds; written `2019-02-28T17:00:17Z`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Utc(pub i64);
-
-impl Utc {
-    /// The first and the last second that we take: the years 1970 and 9999.
-    const RANGE: std::ops::RangeInclusive<i64> = 0..=253_402_300_799;
-
-    /// Reads `2019-02-28T17:00:17Z`; a fraction of a second is cut off, another zone's offset is reckoned with.
-    pub fn parse(text: &str) -> Result<Utc, ()> {
-        let text = text.trim();
-        if text.len() > 40 || !text.contains(['T', 't']) {
-            return Err(());
-        }
-        let time: jiff::Timestamp = text.parse().map_err(drop)?;
-        Utc::RANGE.contains(&time.as_second()).then_some(Utc(time.as_second())).ok_or(())
-    }
-}
-
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_second(self.0) {
-            Ok(time) => write!(f, "{}", time.strftime("%Y-%m-%dT%H:%M:%SZ")),
-            Err(_) => f.write_str(""),
-        }
-    }
-}
-
-impl Value for Utc {
-    const SHAPE: Shape = Shape::text(40, "2020-09-09T16:00:00Z").format("date-time");
+/// A point in time: `2019-02-28T17:00:17Z`.
+impl Value for Time {
+    const SHAPE: Shape = Shape::text(20, "2020-09-09T16:00:00Z").format("date-time");
     fn read(text: &str) -> Result<Self, String> {
-        Utc::parse(text).map_err(|()| "must be a time like 2018-12-10T17:00:00Z, in UTC".to_owned())
+        text.trim().parse().map_err(|_| "must be a time like 2018-12-10T17:00:00Z, in UTC".to_owned())
     }
 }
 
@@ -227,17 +197,18 @@ impl Value for Unix {
 }
 
 /// A GB/T 28181 id: 20 digits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GbId(pub String);
-
 impl Value for GbId {
-    const SHAPE: Shape = Shape { max_len: Some(20), ..Shape::text(20, "34020000001320000001") };
+    const SHAPE: Shape = Shape::text(20, "34020000001320000001");
     fn read(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        match text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit()) {
-            true => Ok(GbId(text.to_owned())),
-            false => Err("must be a GB/T 28181 id of 20 digits".to_owned()),
-        }
+        text.trim().parse().map_err(|_| "must be a GB/T 28181 id of 20 digits".to_owned())
+    }
+}
+
+/// A tenant's name.
+impl Value for UserId {
+    const SHAPE: Shape = Shape::text(64, "12345678901234567890123456789012");
+    fn read(text: &str) -> Result<Self, String> {
+        text.trim().parse().map_err(|_| "must be 1 to 64 letters, digits, -, _ and .".to_owned())
     }
 }
 
@@ -304,18 +275,12 @@ impl<const MAX: usize> Value for Json<MAX> {
 }
 
 /// The key pair of a bucket, in either of the document's spellings.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessInfo {
     /// The key's id.
     pub key_id: String,
     /// Its secret.
-    pub secret: String,
-}
-
-impl fmt::Debug for AccessInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AccessInfo({})", self.key_id)
-    }
+    pub secret: pii::Secret,
 }
 
 impl Value for AccessInfo {
@@ -329,7 +294,7 @@ impl Value for AccessInfo {
             let good = !value.is_empty() && value.len() <= 256 && !value.chars().any(char::is_control);
             good.then(|| value.to_owned()).ok_or_else(wrong)
         };
-        Ok(AccessInfo { key_id: field(["AccessKeyId", "key"])?, secret: field(["AccessKeySecret", "secret"])? })
+        Ok(AccessInfo { key_id: field(["AccessKeyId", "key"])?, secret: pii::Secret(field(["AccessKeySecret", "secret"])?) })
     }
 }
 
@@ -355,48 +320,128 @@ impl Value for Callback {
     }
 }
 
-/// Declares a parameter that is one of some words, in any letter case.
-#[macro_export]
-macro_rules! words {
-    ($(#[doc = $doc:literal])+ pub enum $name:ident { $($(#[doc = $vdoc:literal])+ $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[doc = $doc])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[doc = $vdoc])+ $variant,)+
-        }
-        impl $name {
-            /// The word on the wire.
-            pub const fn word(self) -> &'static str {
-                match self {
-                    $($name::$variant => $word,)+
-                }
-            }
-        }
-        impl $crate::api::param::Value for $name {
-            const SHAPE: $crate::api::param::Shape = $crate::api::param::Shape::word(&[$($word),+]);
-            fn read(text: &str) -> Result<Self, String> {
-                let text = text.trim();
-                $(if text.eq_ignore_ascii_case($word) {
-                    return Ok($name::$variant);
-                })+
-                Err($crate::api::value::one_of(&[$($word),+]))
-            }
-        }
-    };
-}
-
 /// "must be one of a, b".
 pub fn one_of(words: &[&str]) -> String {
     format!("must be one of {}", words.join(", "))
 }
 
-words! {
+macro_rules! words {
+    ($($type:ty),*) => {$(
+        impl Value for $type {
+            const SHAPE: Shape = Shape::word(<$type>::WORDS);
+            fn read(text: &str) -> Result<Self, String> {
+                text.trim().to_ascii_lowercase().parse().map_err(|_| one_of(<$type>::WORDS))
+            }
+        }
+    )*};
+}
+words!(group::InProtocol, group::OutProtocol, device::Kind, device::Status, template::Kind, template::Trigger, binding::InstanceType);
+
+macro_rules! sets {
+    ($($set:ty, $word:ty);*) => {$(
+        impl Value for $set {
+            const SHAPE: Shape = Shape::word(<$word>::WORDS).list();
+            fn read(text: &str) -> Result<Self, String> {
+                let wrong = |_| format!("must be one or more of {}", <$word>::WORDS.join(", "));
+                items(text, 16)?.iter().map(|word| word.to_ascii_lowercase().parse::<$word>().map_err(wrong)).collect()
+            }
+        }
+    )*};
+}
+sets!(group::OutProtocols, group::OutProtocol; template::Formats, record::Format);
+
+macro_rules! small_words {
+    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $vdoc:literal])+ $variant:ident = $word:literal),+ })+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[doc = $vdoc])+ $variant,)+
+        }
+        impl Value for $name {
+            const SHAPE: Shape = Shape::word(&[$($word),+]);
+            fn read(text: &str) -> Result<Self, String> {
+                match text.trim().to_ascii_lowercase().as_str() {
+                    $($word => Ok($name::$variant),)+
+                    _ => Err(one_of(&[$($word),+])),
+                }
+            }
+        }
+    )+};
+}
+small_words! {
     /// The direction of a sorting.
-    pub enum Direction {
+    Direction {
         /// Upwards.
         Asc = "asc",
         /// Downwards.
-        Desc = "desc",
+        Desc = "desc"
+    }
+    /// A state that is one of two.
+    OnOff {
+        /// On.
+        On = "on",
+        /// Off.
+        Off = "off"
+    }
+    /// What kind of stored file.
+    RecordType {
+        /// Recordings.
+        Record = "record",
+        /// Pictures.
+        Snapshot = "snapshot"
+    }
+    /// What a play URL opens.
+    PlayType {
+        /// What is sent now.
+        Live = "live",
+        /// A recording of the device.
+        Vod = "vod"
+    }
+    /// Which way traffic goes.
+    Way {
+        /// To us.
+        Up = "up",
+        /// From us.
+        Down = "down"
+    }
+    /// Formats of recordings in statistics.
+    RecordFormat {
+        /// MP4.
+        Mp4 = "mp4",
+        /// FLV.
+        Flv = "flv",
+        /// HLS.
+        Hls = "hls"
+    }
+}
+
+/// The kinds of alarm that are subscribed to: 0 (all), 5 (video), 7 (others).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AlarmMethods(pub String);
+
+impl Value for AlarmMethods {
+    const SHAPE: Shape = Shape::word(&["0", "5", "7"]).list();
+    fn read(text: &str) -> Result<Self, String> {
+        let items = items(text, 8)?;
+        match items.iter().all(|item| ["0", "5", "7"].contains(&item.as_str())) {
+            true => Ok(AlarmMethods(items.join(","))),
+            false => Err("must be one or more of 0, 5, 7".to_owned()),
+        }
+    }
+}
+
+/// The field that a list is sorted by; each list knows its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortBy(pub String);
+
+impl Value for SortBy {
+    const SHAPE: Shape = Shape::text(32, "id");
+    fn read(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        match text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            true => Ok(SortBy(text.to_owned())),
+            false => Err("must be the name of a field".to_owned()),
+        }
     }
 }
 
@@ -414,17 +459,6 @@ impl Value for SortDirection {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_read_as_they_print() {
-        assert_eq!(Utc::parse("2019-02-28T17:00:17Z"), Ok(Utc(1_551_373_217)));
-        assert_eq!(Utc(1_551_373_217).to_string(), "2019-02-28T17:00:17Z");
-        assert_eq!(Utc::parse("2019-02-28T17:00:17.999Z"), Ok(Utc(1_551_373_217)));
-        assert_eq!(Utc::parse("2019-03-01T01:00:17+08:00"), Ok(Utc(1_551_373_217)));
-        for wrong in ["", "2019-02-28", "2019-02-28 17:00:17", "17:00", "2019-02-30T00:00:00Z", "2019-02-28T17:00:17", "1969-12-31T23:59:59Z", "T"] {
-            assert_eq!(Utc::parse(wrong), Err(()), "{wrong}");
-        }
-    }
 
     #[test]
     fn lists_come_in_both_forms() {
@@ -463,7 +497,7 @@ mod tests {
 
     #[test]
     fn bucket_keys_come_in_both_spellings() {
-        let read = |text| AccessInfo::read(text).map(|a| (a.key_id, a.secret));
+        let read = |text| AccessInfo::read(text).map(|a| (a.key_id, a.secret.0));
         assert_eq!(read(r#"{"key":"1","secret":"2"}"#), Ok(("1".into(), "2".into())));
         assert_eq!(read(r#"{"AccessKeyId":"1","AccessKeySecret":"2"}"#), Ok(("1".into(), "2".into())));
         for wrong in ["xxxx", "{}", r#"{"key":"1"}"#, r#"{"key":1,"secret":2}"#, "[]"] {

@@ -10,7 +10,7 @@ pub mod v1;
 
 use super::error::{Error, Kind};
 use super::query::Given;
-use super::value::Utc;
+use crate::model::time::Time;
 
 /// How far a request's time may be from ours, in seconds.
 pub const WINDOW: i64 = 15 * 60;
@@ -91,7 +91,7 @@ pub fn claim(parts: Parts<'_>) -> Result<Claim, Error> {
 }
 
 fn time(text: &str, name: &str) -> Result<i64, Error> {
-    Utc::parse(text).map(|t| t.0).map_err(|_| {
+    text.parse::<Time>().map(Time::as_secs).map_err(|_| {
         let why = format!("Specified time stamp is not well formed: {name} must look like 2014-05-26T12:00:00Z, in UTC.");
         Error::new(Kind::Invalid, "InvalidTimeStamp.Format", why)
     })
@@ -102,7 +102,7 @@ pub fn fresh(time: i64, now: i64) -> Result<(), Error> {
     if time.abs_diff(now) <= WINDOW as u64 {
         return Ok(());
     }
-    let why = format!("Specified time stamp is expired: the server's time is {}, at most 15 minutes may lie between.", Utc(now));
+    let why = format!("Specified time stamp is expired: the server's time is {}, at most 15 minutes may lie between.", Time::from_secs(now));
     Err(Error::new(Kind::Invalid, "InvalidTimeStamp.Expired", why))
 }
 

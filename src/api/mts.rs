@@ -1,0 +1,84 @@
+//! Tenants: opening, suspending, renewing and closing their service. The operator's alone.
+
+use super::value::AccessInfo;
+use crate::model::id::UserId;
+use crate::{action, actions, reply};
+
+actions!["Tenants", "订购": CreateMtsService, SuspendMtsService, RenewMtsService, DeleteMtsService, GetMtsServiceStatus];
+
+action! {
+    /// Opens the service for a tenant and gives it a key, whose secret is told this once.
+    /// zh: 创建服务，返回用户密钥（密钥仅此一次返回）。
+    pub struct CreateMtsService {
+        /// The key pair of the tenant's buckets.
+        /// zh: 对象存储密钥对信息。
+        "AccessInfo" access: AccessInfo,
+        /// The tenant's id.
+        /// zh: 用户ID。
+        "UserId" user: UserId,
+    }
+}
+
+reply! {
+    /// A new tenant's key.
+    pub struct NewTenant {
+        /// The tenant's id.
+        /// zh: 用户ID。
+        "UserId" user: String,
+        /// The id of its key.
+        /// zh: 用户密钥KeyID。
+        "UserAccessKeyId" key_id: String,
+        /// The secret of its key.
+        /// zh: 用户密钥KeySecret。
+        "UserAccessKeySecret" secret: String,
+    }
+}
+
+action! {
+    /// Suspends a tenant: its calls, pushes, plays and pulls are cut.
+    /// zh: 暂停服务。
+    pub struct SuspendMtsService {
+        /// The tenant's id.
+        /// zh: 用户ID。
+        "UserId" user: UserId,
+    }
+}
+
+action! {
+    /// Restores a suspended tenant.
+    /// zh: 恢复服务。
+    pub struct RenewMtsService {
+        /// The tenant's id.
+        /// zh: 用户ID。
+        "UserId" user: UserId,
+    }
+}
+
+action! {
+    /// Closes a tenant's service for good.
+    /// zh: 删除服务。
+    pub struct DeleteMtsService {
+        /// The tenant's id.
+        /// zh: 用户ID。
+        "UserId" user: UserId,
+    }
+}
+
+action! {
+    /// Tells what a tenant's service is in.
+    /// zh: 获取服务状态。
+    pub struct GetMtsServiceStatus {
+        /// The tenant's id.
+        /// zh: 用户ID。
+        "UserId" user: UserId,
+    }
+}
+
+reply! {
+    /// What a tenant's service is in.
+    pub struct Status {
+        /// 0 never opened, 1 suspended, 2 active, 3 deleted.
+        /// zh: 服务状态：0未开通，1暂停，2已开通，3删除。
+        "Status" status: i64,
+    }
+}

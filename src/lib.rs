@@ -20,6 +20,8 @@ pub mod stream;
 // L4
 pub mod edge;
 pub mod worker;
+// L5
+pub mod api;
 // L6
 pub mod config;
 // L7

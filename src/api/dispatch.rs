@@ -189,7 +189,7 @@ async fn identify(api: &Api, parts: Parts<'_>, seen: &mut Seen) -> Result<Caller
         Error::new(Kind::NotFound, "InvalidAccessKeyId.NotFound", why)
     })?;
     auth::fresh(claim.time, now)?;
-    claim.proof.verify(&key.secret)?;
+    claim.proof.verify(&key.secret.0)?;
     if !key.active {
         return Err(Error::new(Kind::Forbidden, "InvalidAccessKeyId.Inactive", "The service of this access key is suspended or deleted."));
     }

@@ -4,8 +4,7 @@ use super::plane::{Live, Media};
 use crate::base::error::End;
 use crate::base::id::StreamKey;
 use crate::edge::session::{Role, Sessions};
-use crate::stream::registry::Registry;
-use crate::stream::stream::{Info, Stream};
+use crate::stream::{Info, Registry, Stream};
 
 /// The streams of the registry.
 #[derive(Clone)]

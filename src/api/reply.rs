@@ -55,7 +55,7 @@ macro_rules! shown {
         }
     )*};
 }
-shown!(String => String, &'static str => String, std::sync::Arc<str> => String, i64 => Integer, u64 => Integer, u32 => Integer, u16 => Integer, bool => Boolean, serde_json::Value => Any);
+shown!(String => String, &'static str => String, i64 => Integer, u64 => Integer, u32 => Integer, u16 => Integer, bool => Boolean, serde_json::Value => Any);
 
 impl<T: Shown> Shown for Option<T> {
     fn shape() -> Shape {

@@ -33,7 +33,8 @@ impl Rates {
         let passed = now.saturating_sub(bucket.at).max(0) as f64 / 1e9;
         bucket.tokens = (bucket.tokens + passed * self.per_second).min(self.burst);
         bucket.at = now.max(bucket.at);
-        if bucket.tokens < 1.0 {
+        // Tenths do not add up to one exactly.
+        if bucket.tokens < 1.0 - 1e-6 {
             return false;
         }
         bucket.tokens -= 1.0;

@@ -1,0 +1,29 @@
+//! The signed API: one path, a table of actions, everything else made from their declarations.
+//!
+//! Not here: the rows (`store`), the media (`stream`), the signalling (behind [`plane::Devices`]).
+//! To add an action copy one in [`group`]: its declaration is its parser, its reference and its tests. Start with [`action::Action`].
+
+pub mod action;
+pub mod auth;
+pub mod context;
+pub mod dispatch;
+pub mod error;
+pub mod media;
+pub mod openapi;
+pub mod param;
+pub mod plane;
+pub mod query;
+pub mod reference;
+pub mod reply;
+mod service;
+pub mod settings;
+pub mod url;
+pub mod value;
+pub mod view;
+
+pub use service::{Api, Parts, router};
+pub use settings::{Playback, Public, Settings};
+
+/// All nouns in the order of the reference.
+pub const NOUNS: &[action::Noun] = &[
+];

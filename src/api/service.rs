@@ -1,0 +1,141 @@
+//! The API as one handle: what its actions and its dispatcher share.
+
+use super::action::Entry;
+use super::auth::nonce::Nonces;
+use super::auth::rate::Rates;
+use super::plane::{Devices, Media};
+use super::settings::{Playback, Settings};
+use super::url::Places;
+use super::{NOUNS, dispatch, openapi, reference};
+use crate::runtime::clock::Clock;
+use axum::Router;
+use axum::http::header;
+use axum::routing::{any, get};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// What the API is built from.
+pub struct Parts {
+    /// Its settings.
+    pub settings: Settings,
+    /// Settings of signed URLs.
+    pub playback: Playback,
+    /// The media plane.
+    pub media: Arc<dyn Media>,
+    /// The signalling.
+    pub devices: Arc<dyn Devices>,
+    /// The clock.
+    pub clock: Clock,
+    /// Where clients reach this server.
+    pub places: Places,
+    /// What answers a browser at `/`.
+    pub front: Option<Router>,
+}
+
+/// The API. Cloning shares it.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    table: HashMap<&'static str, &'static Entry>,
+    nonces: Nonces,
+    rates: Rates,
+}
+
+/// The routes: `/` for calls, the reference and its machine-readable form.
+pub fn router(api: Api) -> Router {
+    static PAGE: OnceLock<String> = OnceLock::new();
+    static OPENAPI: OnceLock<String> = OnceLock::new();
+    let page = || async {
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+        let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
+        (headers, PAGE.get_or_init(reference::page).as_str())
+    };
+    let openapi = || async {
+        ([(header::CONTENT_TYPE, "application/json")], OPENAPI.get_or_init(|| openapi::document("/").to_string()).as_str())
+    };
+    Router::new().route("/", any(dispatch::root)).route("/reference", get(page)).route("/openapi.json", get(openapi)).with_state(api)
+}
+
+impl Api {
+    /// Puts it together.
+    pub fn new(parts: Parts) -> Api {
+        let table = NOUNS.iter().flat_map(|noun| noun.actions).map(|entry| (entry.name, entry)).collect();
+        let nonces = Nonces::new(parts.settings.nonces);
+        let rates = Rates::new(parts.settings.rate, parts.settings.burst);
+        Api(Arc::new(Inner { parts, table, nonces, rates }))
+    }
+
+    /// The action of a name.
+    pub fn action(&self, name: &str) -> Option<&'static Entry> {
+        self.0.table.get(name).copied()
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.parts.settings
+    }
+
+    /// The settings of signed URLs.
+    pub fn playback(&self) -> &Playback {
+        &self.0.parts.playback
+    }
+
+    /// The media plane.
+    pub fn media(&self) -> &dyn Media {
+        &*self.0.parts.media
+    }
+
+    /// The signalling.
+    pub fn devices(&self) -> &dyn Devices {
+        &*self.0.parts.devices
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.parts.clock
+    }
+
+    /// Now, in unix seconds.
+    pub fn now(&self) -> i64 {
+        self.clock().unix().0.div_euclid(1_000_000_000)
+    }
+
+    /// Where clients reach this server.
+    pub fn places(&self) -> &Places {
+        &self.0.parts.places
+    }
+
+    /// What failures name as the site that was called.
+    pub fn host_id(&self) -> &str {
+        &self.places().host
+    }
+
+    /// What answers a browser at `/`.
+    pub(super) fn front(&self) -> Option<Router> {
+        self.0.parts.front.clone()
+    }
+
+    /// The nonces that were used.
+    pub(super) fn nonces(&self) -> &Nonces {
+        &self.0.nonces
+    }
+
+    /// How often keys called.
+    pub(super) fn rates(&self) -> &Rates {
+        &self.0.rates
+    }
+}
+
+/// What is known of an access key.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Its secret.
+    pub secret: crate::base::pii::Secret,
+    /// Whether its tenant's service is open.
+    pub active: bool,
+    /// Whose it is.
+    pub caller: super::context::Caller,
+}
+impl Api { pub(super) async fn key(&self, _id: &str) -> Result<Option<Key>, super::error::Error> { Ok(None) } }

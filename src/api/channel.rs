@@ -1,6 +1,14 @@
 //! Channels: what a device shows; a recorder has many, a camera one.
 
+use super::action::Action;
+use super::context::Context;
+use super::error::Error;
+use super::pull;
+use super::reply::{Done, Touched};
 use super::value::{Id, Ids, OnOff, PageNum, PageSize, Text};
+use super::view::{self, Outcome, Outcomes};
+use crate::model::channel::{self, Filter};
+use crate::model::{device, stream};
 use crate::{action, actions, page_reply, reply};
 
 actions!["Channels", "设备通道": DescribeDeviceChannels, DeleteChannel, BatchDeleteChannels, RefreshChannels];
@@ -38,8 +46,8 @@ reply! {
         /// The channel's id.
         /// zh: 通道ID。
         "Id" id: String,
-        /// Its number among the device's channels, from 0.
-        /// zh: 通道序号。
+        /// The same as a number.
+        /// zh: 通道ID（数值）。
         "ChannelId" number: i64,
         /// Its name.
         /// zh: 通道名称。
@@ -89,5 +97,76 @@ action! {
         /// The device's id.
         /// zh: 设备ID。
         "Id" id: Id,
+    }
+}
+
+impl Action for DescribeDeviceChannels {
+    type Reply = Channels;
+
+    async fn run(self, cx: &Context) -> Result<Channels, Error> {
+        let device = cx.device(&self.id).await?;
+        let filter = Filter { online: self.status.map(|s| s == OnOff::On), name: self.name.map(|n| n.0), ..Filter::default() };
+        let page = cx.store().channels(cx.scope(), device.id, filter, view::page(self.page_size, self.page_num)).await?;
+        Ok(page.map(Channel::of).into())
+    }
+}
+
+impl Action for DeleteChannel {
+    type Reply = Done;
+
+    async fn run(self, cx: &Context) -> Result<Done, Error> {
+        delete(cx, &self.id).await.map(|()| Done {})
+    }
+}
+
+impl Action for BatchDeleteChannels {
+    type Reply = Outcomes;
+
+    async fn run(self, cx: &Context) -> Result<Outcomes, Error> {
+        let mut results = Vec::with_capacity(self.ids.0.len());
+        for id in self.ids.0 {
+            let done = delete(cx, &Id(id.clone())).await;
+            results.push(Outcome::of(id, done));
+        }
+        Ok(Outcomes { results })
+    }
+}
+
+async fn delete(cx: &Context, id: &Id) -> Result<(), Error> {
+    let channel = cx.channel(id).await?;
+    let stream = cx.store().stream(cx.scope(), channel.stream).await?;
+    if pull::runs(cx, &stream) {
+        return Err(Error::status("Channel", "The channel is sending: stop it before it is deleted."));
+    }
+    cx.store().delete_channel(cx.scope(), channel.id).await?;
+    cx.book().forget();
+    Ok(())
+}
+
+impl Action for RefreshChannels {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        let device = cx.device(&self.id).await?;
+        cx.devices().refresh(device.id, cx.settings().device_patience.0).await?;
+        cx.book().forget();
+        Ok(Touched::new(device.id))
+    }
+}
+
+impl Channel {
+    fn of(row: channel::View) -> Channel {
+        let channel = row.channel;
+        Channel {
+            id: channel.id.to_string(),
+            number: channel.id.0,
+            name: channel.name,
+            gb_id: channel.gb_id.to_string(),
+            stream: channel.stream.to_string(),
+            stream_status: view::on(row.stream_status == stream::Status::On),
+            device: channel.device.to_string(),
+            // A channel is on only while its device is.
+            device_status: view::on(channel.online && row.device_status == device::Status::On),
+        }
     }
 }

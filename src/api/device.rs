@@ -1,10 +1,19 @@
 //! Devices: cameras, recorders and platforms that register with a GB28181 group.
 
+use super::action::Action;
+use super::context::{Context, number, number_maybe};
+use super::error::Error;
 use super::param::Patch;
+use super::reply::{Done, Touched};
 use super::value::{AlarmMethods, Degrees, Flag, Host, Id, Ids, Int, Json, PageNum, PageSize, Secret, SortBy, SortDirection, Text};
-use crate::model::device::{Kind, Status};
-use crate::model::id::GbId;
+use super::view::{self, Outcome, Outcomes};
+use super::{gb_id, pull};
+use crate::model::device::{self, Draft, Filter, Kind, Status};
+use crate::model::directory;
+use crate::model::id::{DirectoryId, GbId};
+use crate::model::time::Time;
 use crate::{action, actions, page_reply, reply};
+use std::collections::HashMap;
 
 actions!["Devices", "设备": DescribeDevices, DescribeDevice, CreateDevice, ModifyDevice, DeleteDevice, BatchDeleteDevices, UnlockDevice];
 
@@ -15,13 +24,10 @@ action! {
         /// The group.
         /// zh: 所属空间ID。
         "GroupId" group: Id,
-        /// Only this device.
-        /// zh: 按设备ID查询。
-        "Id" id: Option<Id>,
         /// Only the device with this national id.
         /// zh: 按国标ID查询。
         "GbId" gb_id: Option<GbId>,
-        /// Only devices whose name contains this.
+        /// Only devices of this name.
         /// zh: 按设备名称查询。
         "Name" name: Option<Text<128>>,
         /// Only devices below this one.
@@ -36,9 +42,6 @@ action! {
         /// Only devices in this state: on (registered), off, failed (locked after wrong passwords), new (never registered).
         /// zh: 按状态查询：on在线，off离线，failed锁定，new未注册。
         "Status" status: Option<Status>,
-        /// Only devices of this vendor.
-        /// zh: 按厂商查询。
-        "Vendor" vendor: Option<Text<64>>,
         /// The field to sort by; the id where it is not given.
         /// zh: 排序字段，默认按ID。
         "SortBy" sort_by: Option<SortBy>,
@@ -140,9 +143,6 @@ reply! {
         /// When it registered last.
         /// zh: 最近注册时间。
         "RegisteredTime" registered: Option<String>,
-        /// When its channels were told last.
-        /// zh: 最近通道同步时间。
-        "ChannelSyncTime" synced: Option<String>,
         /// Other parameters, as a JSON object.
         /// zh: 其他参数，JSON格式。
         "Params" params: String,
@@ -287,8 +287,8 @@ action! {
         /// The device's id.
         /// zh: 设备ID。
         "Id" id: Id,
-        /// The group that it belongs to: only to make sure.
-        /// zh: 所属空间ID，用于校验。
+        /// The group that it belongs to; another one of the same protocol moves it there.
+        /// zh: 所属空间ID，给出其他空间则迁移设备。
         "GroupId" group: Option<Id>,
         /// A new name.
         /// zh: 设备名称。
@@ -374,5 +374,248 @@ action! {
         /// The device's id.
         /// zh: 设备ID。
         "Id" id: Id,
+    }
+}
+
+impl Action for DescribeDevices {
+    type Reply = Devices;
+
+    async fn run(self, cx: &Context) -> Result<Devices, Error> {
+        let group = cx.group(&self.group).await?;
+        let filter = Filter {
+            group: Some(group.id),
+            gb_id: self.gb_id,
+            name: self.name.map(|n| n.0),
+            parent: number_maybe(&self.parent, "Device")?,
+            directory: number_maybe(&self.directory, "Directory")?,
+            kind: self.kind,
+            status: self.status,
+        };
+        let sort = view::sort(self.sort_by, self.direction);
+        let page = cx.store().devices(cx.scope(), filter, &sort, view::page(self.page_size, self.page_num)).await?;
+        let mut stats = match self.stats.0 {
+            true => cx.store().device_stats(&page.items.iter().map(|d| d.id).collect::<Vec<_>>()).await?,
+            false => HashMap::new(),
+        };
+        let directories: HashMap<DirectoryId, directory::Directory> = match self.directories.0 {
+            true => cx.store().directories(cx.scope(), group.id).await?.into_iter().map(|d| (d.id, d)).collect(),
+            false => HashMap::new(),
+        };
+        let row = |device: device::Device| {
+            let directory = device.directory.and_then(|id| directories.get(&id)).cloned();
+            let stats = stats.remove(&device.id);
+            Device::of(device, stats, directory)
+        };
+        Ok(page.map(row).into())
+    }
+}
+
+impl Action for DescribeDevice {
+    type Reply = Device;
+
+    async fn run(self, cx: &Context) -> Result<Device, Error> {
+        let device = cx.device(&self.id).await?;
+        let stats = match self.stats.0 {
+            true => cx.store().device_stats(&[device.id]).await?.remove(&device.id),
+            false => None,
+        };
+        let directory = match device.directory.filter(|_| self.directory.0) {
+            Some(id) => Some(cx.store().directory(cx.scope(), id).await?),
+            None => None,
+        };
+        Ok(Device::of(device, stats, directory))
+    }
+}
+
+impl Action for CreateDevice {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        let group = cx.group(&self.group).await?;
+        let Some(platform) = &group.gb_id else {
+            return Err(Error::status("Group", "The group takes pushed streams, not devices: make a group with InProtocol=gb28181."));
+        };
+        let mut draft = Draft::new(group.id, self.kind, self.gb_id.clone().unwrap_or_else(|| gb_id::random(platform, self.kind)));
+        draft.name = self.name.map_or(draft.name, |n| n.0);
+        draft.description = self.description.map(|d| d.0).unwrap_or_default();
+        draft.parent = number_maybe(&self.parent, "Device")?;
+        draft.directory = number_maybe(&self.directory, "Directory")?;
+        draft.auto_start = self.auto_start.0;
+        draft.ip = self.ip.map(|i| i.0).unwrap_or_default();
+        draft.port = self.port.map(port);
+        draft.username = self.username.map(|u| u.0).unwrap_or_default();
+        draft.password = self.password.map(|p| p.0);
+        draft.vendor = self.vendor.map(|v| v.0).unwrap_or_default();
+        draft.longitude = self.longitude.map(|l| l.0).unwrap_or_default();
+        draft.latitude = self.latitude.map(|l| l.0).unwrap_or_default();
+        draft.auto_pos = self.auto_pos.0;
+        draft.pos_interval = self.pos_interval.map_or(draft.pos_interval, |i| i.0 as u32);
+        draft.alarm_method = self.alarm_method.map(|a| a.0).unwrap_or_default();
+        draft.params = self.params.map_or(draft.params, |p| p.0);
+        let device = cx.store().create_device(cx.scope(), draft).await?;
+        cx.devices().changed(device.id);
+        Ok(Touched::new(device.id))
+    }
+}
+
+fn port(port: Int<1, 65535>) -> u16 {
+    port.0 as u16
+}
+
+impl Action for ModifyDevice {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        let device = cx.device(&self.id).await?;
+        let group = match &self.group {
+            Some(id) => Some(cx.group(id).await?.id),
+            None => None,
+        };
+        let parent = match self.parent {
+            Patch::Set(id) => Patch::Set(Some(number(&id, "Device")?)),
+            other => other.map(|_| None),
+        };
+        let directory = match self.directory {
+            Patch::Set(id) => Patch::Set(Some(number(&id, "Directory")?)),
+            other => other.map(|_| None),
+        };
+        if group.is_some_and(|group| group != device.group) {
+            cx.devices().forgotten(device.id);
+        }
+        let change = move |device: &mut device::Device| -> Result<(), Error> {
+            device.group = group.unwrap_or(device.group);
+            if let Some(name) = self.name {
+                device.name = name.0;
+            }
+            self.description.map(|d| d.0).over(&mut device.description);
+            device.kind = self.kind.unwrap_or(device.kind);
+            device.auto_start = self.auto_start.unwrap_or(device.auto_start);
+            if let Some(gb_id) = self.gb_id {
+                device.gb_id = gb_id;
+            }
+            parent.over(&mut device.parent);
+            directory.over(&mut device.directory);
+            self.ip.map(|i| i.0).over(&mut device.ip);
+            self.port.map(|p| Some(port(p))).over(&mut device.port);
+            self.username.map(|u| u.0).over(&mut device.username);
+            self.password.map(|p| Some(p.0)).over(&mut device.password);
+            self.vendor.map(|v| v.0).over(&mut device.vendor);
+            self.longitude.map(|l| l.0).over(&mut device.longitude);
+            self.latitude.map(|l| l.0).over(&mut device.latitude);
+            device.auto_pos = self.auto_pos.unwrap_or(device.auto_pos);
+            device.pos_interval = self.pos_interval.map_or(device.pos_interval, |i| i.0 as u32);
+            self.alarm_method.map(|a| a.0).over(&mut device.alarm_method);
+            match self.params {
+                Patch::Clear => device.params = "{}".to_owned(),
+                params => params.map(|p| p.0).over(&mut device.params),
+            }
+            Ok(())
+        };
+        let after = cx.store().update_device(cx.scope(), device.id, change).await?;
+        cx.book().forget();
+        cx.devices().changed(after.id);
+        Ok(Touched::new(after.id))
+    }
+}
+
+impl Action for DeleteDevice {
+    type Reply = Done;
+
+    async fn run(self, cx: &Context) -> Result<Done, Error> {
+        delete(cx, &self.id).await.map(|()| Done {})
+    }
+}
+
+impl Action for BatchDeleteDevices {
+    type Reply = Outcomes;
+
+    async fn run(self, cx: &Context) -> Result<Outcomes, Error> {
+        let mut results = Vec::with_capacity(self.ids.0.len());
+        for id in self.ids.0 {
+            let done = delete(cx, &Id(id.clone())).await;
+            results.push(Outcome::of(id, done));
+        }
+        Ok(Outcomes { results })
+    }
+}
+
+async fn delete(cx: &Context, id: &Id) -> Result<(), Error> {
+    let device = cx.device(id).await?;
+    let streams = cx.store().streams_of(device.id).await?;
+    if streams.iter().any(|stream| pull::runs(cx, stream)) {
+        return Err(Error::status("Device", "The device is sending: stop it before it is deleted."));
+    }
+    cx.store().delete_device(cx.scope(), device.id).await?;
+    cx.book().forget();
+    cx.devices().forgotten(device.id);
+    Ok(())
+}
+
+impl Action for UnlockDevice {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        let device = cx.device(&self.id).await?;
+        cx.devices().unlock(device.id).await?;
+        if device.status == Status::Failed {
+            let change = device::Change { id: device.id, status: Status::Off, at: Time::from_secs(cx.now()), registration: None };
+            cx.store().set_device_states(vec![change]).await?;
+        }
+        Ok(Touched::new(device.id))
+    }
+}
+
+impl Device {
+    fn of(device: device::Device, stats: Option<device::Stats>, directory: Option<directory::Directory>) -> Device {
+        let text = |id: Option<i64>| id.map(|id| id.to_string()).unwrap_or_default();
+        // What was set by hand wins; else the address that it registered from.
+        let source = device.registration.as_ref().map(|r| r.source);
+        let ip = match (device.ip.is_empty(), source) {
+            (true, Some(source)) => source.ip().to_string(),
+            _ => device.ip,
+        };
+        Device {
+            id: device.id.to_string(),
+            name: device.name,
+            description: device.description,
+            group: device.group.to_string(),
+            parent: text(device.parent.map(i64::from)),
+            directory_id: text(device.directory.map(i64::from)),
+            kind: device.kind.as_str(),
+            auto_start: device.auto_start,
+            enabled: device.enabled,
+            protocol: "gb28181",
+            status: device.status.as_str(),
+            gb_id: device.gb_id.to_string(),
+            ip,
+            port: device.port.or(source.map(|s| s.port())),
+            username: device.username,
+            password: if device.password.is_some() { "******" } else { "" },
+            vendor: device.vendor,
+            longitude: device.longitude,
+            latitude: device.latitude,
+            auto_pos: device.auto_pos,
+            pos_interval: i64::from(device.pos_interval),
+            alarm_method: device.alarm_method,
+            created: device.created.to_string(),
+            registered: device.registration.map(|r| Time(r.at).to_string()),
+            params: device.params,
+            stats: stats.map(|s| Stats {
+                channels: s.channels,
+                streams: s.streams,
+                online: s.online,
+                // A stream whose start failed is not on either.
+                offline: s.offline,
+                failed: s.failed,
+            }),
+            directory: directory.map(|d| Directory {
+                id: d.id.to_string(),
+                name: d.name,
+                description: d.description,
+                group: d.group.to_string(),
+                parent: text(d.parent.map(i64::from)),
+                created: d.created.to_string(),
+            }),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What an action answers when it cannot do what it was asked: a kind, a code and a message. HTTP belongs to the dispatcher.
 
+use crate::store;
 use std::borrow::Cow;
 
 /// A failure of a call. The message names the parameter or object at fault, never a path, a query or a stack.
@@ -126,3 +127,24 @@ impl std::fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Error {
+        match error {
+            store::Error::NotFound { noun, id } => Error::not_found(&noun.to_string(), &id),
+            store::Error::Exists { noun, field, value } => {
+                Error::exists(&noun.to_string(), format!("The {field} {} is taken by another {noun}.", shown(&value)))
+            }
+            store::Error::Status { noun, id, why } => Error::status(&noun.to_string(), format!("{noun} {id}: {why}.")),
+            store::Error::Invalid { parameter, why } => Error::invalid(parameter, format!("must be {why}")),
+            store::Error::Quota { what, limit } => {
+                Error::new(Kind::Conflict, "QuotaExceeded", format!("The limit of {limit} {what} is reached."))
+            }
+            store::Error::Unavailable(detail) => {
+                tracing::warn!(%detail, "the store failed");
+                Error::unavailable("The store does not answer now; try again later.")
+            }
+            other => Error::internal(other),
+        }
+    }
+}

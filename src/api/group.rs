@@ -1,9 +1,19 @@
 //! Groups (空间): one protocol in, a set of protocols out, and everything that belongs together below them.
 
+use super::action::Action;
+use super::context::{Context, number_maybe};
+use super::cut;
+use super::error::Error;
 use super::param::Patch;
+use super::reply::Touched;
+use super::url::Places;
 use super::value::{App, Callback, Flag, Id, OnOff, PageNum, PageSize, Secret, SortBy, SortDirection, Text};
-use crate::model::group::{InProtocol, OutProtocols};
+use super::view;
+use crate::model::group::{self, Draft, Filter, InProtocol, OutProtocols};
+use crate::model::page::{Page, Sort};
+use crate::model::tenant::Scope;
 use crate::{action, actions, page_reply, reply};
+use std::collections::HashMap;
 
 actions!["Groups", "空间": CreateGroup, DeleteGroup, DescribeGroup, DescribeGroups, ModifyGroup, HaltGroup, EnableGroup];
 
@@ -104,7 +114,7 @@ action! {
         /// Only this group.
         /// zh: 按空间ID查询。
         "Id" id: Option<Id>,
-        /// Only groups whose name contains this.
+        /// Only groups of this name.
         /// zh: 按名称查询。
         "Name" name: Option<Text<128>>,
         /// Only groups of this region.
@@ -202,6 +212,12 @@ reply! {
         /// What push URLs begin with. RTMP groups only.
         /// zh: 推流公共地址，仅适用于推流空间。
         "PushRtmpBaseUrl" push_base: String,
+        /// Whether a device that nobody created is created when it registers for the first time. GB28181 groups only.
+        /// zh: 未创建的设备首次注册时是否自动创建，仅适用于国标接入的空间。
+        "AutoRegister" auto_register: Option<bool>,
+        /// Whether its devices need a valid license. GB28181 groups only.
+        /// zh: 设备是否需要有效的License，仅适用于国标接入的空间。
+        "RequireLicense" license_required: Option<bool>,
     }
 }
 
@@ -239,8 +255,8 @@ action! {
         /// A new region.
         /// zh: 所属区域。
         "Region" region: Option<Text<64>>,
-        /// Another protocol in; only while the group is empty.
-        /// zh: 接入协议，仅空间为空时可改。
+        /// The protocol in, only to make sure: it cannot be changed.
+        /// zh: 接入协议，不可修改，仅用于校验。
         "InProtocol" in_protocol: Option<InProtocol>,
         /// Other protocols out; players of others are cut off.
         /// zh: 播放协议，多值用逗号分隔。
@@ -283,5 +299,186 @@ action! {
         /// The group's id.
         /// zh: 空间ID。
         "Id" id: Id,
+    }
+}
+
+impl Action for CreateGroup {
+    type Reply = Created;
+
+    async fn run(self, cx: &Context) -> Result<Created, Error> {
+        let limit = cx.settings().groups;
+        let mine = cx.store().groups(Scope::Tenant(cx.scope().owner()), Filter::default(), &Sort::default(), Page::new(1, 1)).await?;
+        if mine.total >= u64::from(limit) {
+            return Err(Error::quota("Group", format!("The limit of {limit} groups is reached.")));
+        }
+        let mut draft = Draft::new(&self.name.0, self.in_protocol, self.out_protocol);
+        draft.description = self.description.map(|d| d.0).unwrap_or_default();
+        draft.region = self.region.map_or_else(|| cx.settings().region.clone(), |r| r.0);
+        draft.app = self.app.map_or(draft.app, |a| a.0);
+        draft.lazy_pull = self.lazy_pull.0;
+        draft.callback = self.callback.map(|c| c.0);
+        draft.gb_area = cx.places().gb_area;
+        draft.gb_password = self.gb_password.map(|p| p.0);
+        draft.auto_register = self.auto_register.0;
+        draft.license_required = self.license_required.0;
+        let group = cx.store().create_group(cx.scope(), draft).await?;
+        let gb = group.gb_id.is_some();
+        let places = cx.places();
+        Ok(Created {
+            id: group.id.to_string(),
+            gb_id: group.gb_id.map(|id| id.to_string()),
+            gb_ip: gb.then(|| places.gb_host.clone()),
+            gb_port: gb.then_some(places.gb_udp),
+        })
+    }
+}
+
+impl Action for DeleteGroup {
+    type Reply = Deleted;
+
+    async fn run(self, cx: &Context) -> Result<Deleted, Error> {
+        let group = cx.group(&self.id).await?;
+        cx.store().delete_group(cx.scope(), group.id).await?;
+        cx.book().forget();
+        cx.devices().halted(group.id);
+        Ok(Deleted { id: group.id.to_string() })
+    }
+}
+
+impl Action for DescribeGroup {
+    type Reply = Group;
+
+    async fn run(self, cx: &Context) -> Result<Group, Error> {
+        let group = cx.group(&self.id).await?;
+        let stats = match self.stats.0 {
+            true => cx.store().group_stats(&[group.id]).await?.remove(&group.id),
+            false => None,
+        };
+        Ok(Group::of(group, stats, cx.places()))
+    }
+}
+
+impl Action for DescribeGroups {
+    type Reply = Groups;
+
+    async fn run(self, cx: &Context) -> Result<Groups, Error> {
+        let filter = Filter {
+            id: number_maybe(&self.id, "Group")?,
+            name: self.name.map(|n| n.0),
+            region: self.region.map(|r| r.0),
+            in_protocol: self.in_protocol,
+            enabled: self.status.map(|s| s == OnOff::On),
+        };
+        let sort = view::sort(self.sort_by, self.direction);
+        let page = cx.store().groups(cx.scope(), filter, &sort, view::page(self.page_size, self.page_num)).await?;
+        let mut stats = match self.stats.0 {
+            true => cx.store().group_stats(&page.items.iter().map(|g| g.id).collect::<Vec<_>>()).await?,
+            false => HashMap::new(),
+        };
+        Ok(page.map(|group| {
+            let stats = stats.remove(&group.id);
+            Group::of(group, stats, cx.places())
+        })
+        .into())
+    }
+}
+
+impl Action for ModifyGroup {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        let before = cx.group(&self.id).await?;
+        if self.in_protocol.is_some_and(|p| p != before.in_protocol) {
+            return Err(Error::status("Group", "The InProtocol of a group cannot be changed: make another group."));
+        }
+        let change = move |group: &mut group::Group| -> Result<(), Error> {
+            if let Some(name) = self.name {
+                group.name = name.0;
+            }
+            self.description.map(|d| d.0).over(&mut group.description);
+            if let Some(region) = self.region {
+                group.region = region.0;
+            }
+            if let Some(out) = self.out_protocol {
+                group.out_protocols = out;
+            }
+            group.enabled = self.enabled.unwrap_or(group.enabled);
+            group.lazy_pull = self.lazy_pull.unwrap_or(group.lazy_pull);
+            self.callback.map(|c| Some(c.0)).over(&mut group.callback);
+            self.gb_password.map(|p| Some(p.0)).over(&mut group.gb_password);
+            group.auto_register = self.auto_register.unwrap_or(group.auto_register);
+            group.license_required = self.license_required.unwrap_or(group.license_required);
+            Ok(())
+        };
+        let after = cx.store().update_group(cx.scope(), before.id, change).await?;
+        cx.book().forget();
+        if before.enabled && !after.enabled {
+            cut::group(cx, after.id, "its group was halted").await;
+        } else if before.out_protocols != after.out_protocols {
+            cut::players(cx, after.id, after.out_protocols).await;
+        }
+        Ok(Touched::new(after.id))
+    }
+}
+
+impl Action for HaltGroup {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        switch(cx, &self.id, false).await
+    }
+}
+
+impl Action for EnableGroup {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        switch(cx, &self.id, true).await
+    }
+}
+
+/// Enables or halts a group. To halt what is halted, or enable what is enabled, is done already.
+async fn switch(cx: &Context, id: &Id, enabled: bool) -> Result<Touched, Error> {
+    let group = cx.group(id).await?;
+    let change = move |group: &mut group::Group| {
+        group.enabled = enabled;
+        Ok::<_, Error>(())
+    };
+    cx.store().update_group(cx.scope(), group.id, change).await?;
+    cx.book().forget();
+    if !enabled {
+        cut::group(cx, group.id, "its group was halted").await;
+    }
+    Ok(Touched::new(group.id))
+}
+
+impl Group {
+    /// As answers show it.
+    pub fn of(group: group::Group, stats: Option<group::Stats>, places: &Places) -> Group {
+        let gb = group.in_protocol == InProtocol::Gb28181;
+        Group {
+            id: group.id.to_string(),
+            name: group.name,
+            description: group.description,
+            region: group.region,
+            in_protocol: group.in_protocol.as_str(),
+            out_protocol: group.out_protocols.to_string(),
+            enabled: group.enabled,
+            status: view::on(group.enabled),
+            created: group.created.to_string(),
+            push_domain: if gb { String::new() } else { places.host.clone() },
+            play_domain: places.host.clone(),
+            lazy_pull: group.lazy_pull,
+            callback: group.callback.unwrap_or_default(),
+            gb_id: group.gb_id.map(|id| id.to_string()).unwrap_or_default(),
+            gb_ip: if gb { places.gb_host.clone() } else { String::new() },
+            gb_udp: gb.then_some(places.gb_udp),
+            gb_tcp: gb.then_some(places.gb_tcp),
+            stats: stats.map(|s| Stats { devices: s.devices, ipcs: s.ipcs, ieds: s.ieds, platforms: s.platforms }),
+            push_base: if gb { String::new() } else { places.push_base(&group.app) },
+            auto_register: gb.then_some(group.auto_register),
+            license_required: gb.then_some(group.license_required),
+            app: group.app,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The media plane of this process behind [`Media`]: the registry of streams and the list of sessions.
 
-use super::plane::{Live, Media};
+use super::plane::{Live, Media, Player};
 use crate::base::error::End;
 use crate::base::id::StreamKey;
 use crate::edge::session::{Role, Sessions};
@@ -33,8 +33,11 @@ impl Media for Running {
         self.registry.get(key).is_some_and(|s| s.eject(End::Kicked(why.to_owned())))
     }
 
-    fn kick_viewers(&self, key: &StreamKey, why: &str) -> usize {
-        self.sessions.kick_all(why, |info| info.role == Role::Play && info.key.as_ref() == Some(key))
+    fn kick(&self, why: &str, which: &dyn Fn(&Player<'_>) -> bool) -> usize {
+        self.sessions.kick_all(why, |info| match (info.role, &info.key) {
+            (Role::Play, Some(key)) => which(&Player { key, protocol: info.protocol }),
+            _ => false,
+        })
     }
 }
 

@@ -5,19 +5,31 @@
 
 pub mod action;
 pub mod auth;
+pub mod binding;
+pub mod channel;
+pub mod charging;
 pub mod context;
+pub mod device;
 pub mod dispatch;
 pub mod error;
+pub mod group;
 pub mod media;
+pub mod mts;
 pub mod openapi;
 pub mod param;
 pub mod plane;
+pub mod pull;
+pub mod push;
 pub mod query;
+pub mod record;
 pub mod reference;
 pub mod reply;
 mod service;
 pub mod settings;
+pub mod stream;
+pub mod template;
 pub mod url;
+pub mod usage;
 pub mod value;
 pub mod view;
 
@@ -26,4 +38,16 @@ pub use settings::{Playback, Public, Settings};
 
 /// All nouns in the order of the reference.
 pub const NOUNS: &[action::Noun] = &[
+    group::ACTIONS,
+    push::ACTIONS,
+    device::ACTIONS,
+    channel::ACTIONS,
+    pull::ACTIONS,
+    stream::ACTIONS,
+    template::ACTIONS,
+    binding::ACTIONS,
+    record::ACTIONS,
+    usage::ACTIONS,
+    charging::ACTIONS,
+    mts::ACTIONS,
 ];

@@ -1,7 +1,14 @@
 //! Tenants: opening, suspending, renewing and closing their service. The operator's alone.
 
+use super::action::{Action, Who};
+use super::context::Context;
+use super::cut;
+use super::error::Error;
+use super::reply::Done;
 use super::value::AccessInfo;
 use crate::model::id::UserId;
+use crate::model::tenant;
+use crate::store;
 use crate::{action, actions, reply};
 
 actions!["Tenants", "订购": CreateMtsService, SuspendMtsService, RenewMtsService, DeleteMtsService, GetMtsServiceStatus];
@@ -81,4 +88,64 @@ reply! {
         /// zh: 服务状态：0未开通，1暂停，2已开通，3删除。
         "Status" status: i64,
     }
+}
+
+impl Action for CreateMtsService {
+    type Reply = NewTenant;
+    const WHO: Who = Who::Operator;
+
+    async fn run(self, cx: &Context) -> Result<NewTenant, Error> {
+        let (tenant, key) = cx.store().create_tenant(self.user).await?;
+        cx.store().put_bucket_key(tenant.id, "", "", &self.access.into()).await?;
+        Ok(NewTenant { user: tenant.user.to_string(), key_id: key.id, secret: key.secret.0 })
+    }
+}
+
+impl Action for SuspendMtsService {
+    type Reply = Done;
+    const WHO: Who = Who::Operator;
+
+    async fn run(self, cx: &Context) -> Result<Done, Error> {
+        set(cx, self.user, tenant::Status::Suspended).await
+    }
+}
+
+impl Action for RenewMtsService {
+    type Reply = Done;
+    const WHO: Who = Who::Operator;
+
+    async fn run(self, cx: &Context) -> Result<Done, Error> {
+        set(cx, self.user, tenant::Status::Active).await
+    }
+}
+
+impl Action for DeleteMtsService {
+    type Reply = Done;
+    const WHO: Who = Who::Operator;
+
+    async fn run(self, cx: &Context) -> Result<Done, Error> {
+        set(cx, self.user, tenant::Status::Deleted).await
+    }
+}
+
+impl Action for GetMtsServiceStatus {
+    type Reply = Status;
+    const WHO: Who = Who::Operator;
+
+    async fn run(self, cx: &Context) -> Result<Status, Error> {
+        match cx.store().tenant(&self.user).await {
+            Ok(tenant) => Ok(Status { status: tenant.status.number() }),
+            Err(store::Error::NotFound { .. }) => Ok(Status { status: tenant::Status::NotOpened.number() }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+async fn set(cx: &Context, user: UserId, status: tenant::Status) -> Result<Done, Error> {
+    let tenant = cx.store().set_tenant_status(user, status).await?;
+    cx.book().forget();
+    if status != tenant::Status::Active {
+        cut::tenant(cx, tenant.id, "the service of its owner is not open").await;
+    }
+    Ok(Done {})
 }

@@ -3,6 +3,8 @@
 use super::action::Boxed;
 use super::error::{Error, Kind};
 use crate::base::id::StreamKey;
+use crate::model::id::{DeviceId, GbId, GroupId, StreamId};
+use crate::model::record::Record;
 use std::time::Duration;
 
 /// A stream that is live now.
@@ -30,6 +32,15 @@ pub struct Live {
     pub bit_rate: u64,
 }
 
+/// Somebody who plays a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Player<'a> {
+    /// The stream.
+    pub key: &'a StreamKey,
+    /// By which protocol.
+    pub protocol: &'static str,
+}
+
 /// The streams of this process.
 pub trait Media: Send + Sync {
     /// The stream, if somebody sends it now.
@@ -38,25 +49,25 @@ pub trait Media: Send + Sync {
     fn list(&self) -> Vec<Live>;
     /// Ends the session of whoever sends the stream; whether there was one.
     fn cut(&self, key: &StreamKey, why: &str) -> bool;
-    /// Ends the sessions of all who play the stream; how many.
-    fn kick_viewers(&self, key: &StreamKey, why: &str) -> usize;
+    /// Ends the sessions of the players that `which` picks; how many.
+    fn kick(&self, why: &str, which: &dyn Fn(&Player<'_>) -> bool) -> usize;
 }
 
 /// A channel of a device, by every name that the signalling may need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The group's id.
-    pub group: String,
+    pub group: GroupId,
     /// The platform id under which the group's devices register.
-    pub group_gb_id: String,
+    pub group_gb_id: GbId,
     /// The device's id.
-    pub device: String,
+    pub device: DeviceId,
     /// The device's national id.
-    pub device_gb_id: String,
+    pub device_gb_id: GbId,
     /// The channel's national id.
-    pub channel_gb_id: String,
+    pub channel_gb_id: GbId,
     /// The stream's id.
-    pub stream: String,
+    pub stream: StreamId,
     /// The stream's name in URLs.
     pub key: StreamKey,
 }
@@ -90,7 +101,8 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         let why = refusal.to_string();
         match refusal {
-            Refusal::Offline | Refusal::Timeout => Error::new(Kind::Timeout, "DeviceTimeout", why),
+            Refusal::Offline => Error::status("Device", format!("{why}.")),
+            Refusal::Timeout => Error::new(Kind::Timeout, "DeviceTimeout", why),
             Refusal::Refused { .. } | Refusal::Unsupported(_) => Error::new(Kind::Refused, "DeviceRefused", why),
             Refusal::Unavailable(_) => Error::unavailable(why),
         }
@@ -137,20 +149,22 @@ pub type Asked<'a, T = ()> = Boxed<'a, Result<T, Refusal>>;
 
 /// The devices that are registered with this process.
 ///
-/// The store is written by whoever implements this: status, channels and streams are there when a call returns.
+/// Whoever implements this writes what devices tell to the store: when a call returns, it is there.
 pub trait Devices: Send + Sync {
     /// Asks the channel to send its stream and waits for its answer. A stream that runs already is a success.
     fn start(&self, target: Target, patience: Duration) -> Asked<'_>;
     /// Asks the channel to stop sending. A stream that does not run is a success.
     fn stop(&self, target: Target) -> Asked<'_>;
     /// Asks the device for its catalog and waits until its channels are stored.
-    fn refresh(&self, device: String, patience: Duration) -> Asked<'_>;
+    fn refresh(&self, device: DeviceId, patience: Duration) -> Asked<'_>;
     /// Forgets the wrong passwords that have locked the device.
-    fn unlock(&self, device: String) -> Asked<'_>;
+    fn unlock(&self, device: DeviceId) -> Asked<'_>;
     /// The device's row was made or changed: password, id, subscriptions, automatic start.
-    fn changed(&self, device: String);
-    /// The device was deleted, its group was halted or its tenant suspended: its dialogs end and it must register again.
-    fn forget(&self, device: String) -> Asked<'_>;
+    fn changed(&self, device: DeviceId);
+    /// The device was deleted: its dialogs end and it is not known any more.
+    fn forgotten(&self, device: DeviceId);
+    /// The group was halted or deleted, or its tenant suspended: the dialogs of its devices end and they are refused.
+    fn halted(&self, group: GroupId);
     /// Opens a playback of the device's own recording (unix seconds) and gives the name under which it can be played.
     fn playback(&self, target: Target, from: i64, to: i64, patience: Duration) -> Asked<'_, StreamKey>;
     /// Moves the camera until it is told otherwise; all zero stops it.
@@ -159,6 +173,12 @@ pub trait Devices: Send + Sync {
     fn preset(&self, target: Target, act: PresetAct, id: u8) -> Asked<'_>;
     /// Asks for the preset positions.
     fn presets(&self, target: Target, patience: Duration) -> Asked<'_, Vec<Preset>>;
+}
+
+/// Where stored files can be played or fetched.
+pub trait Files: Send + Sync {
+    /// The URL of a record: served, or signed, by this server.
+    fn url(&self, record: &Record) -> String;
 }
 
 /// Stands for the signalling where none is configured: every question is answered with the truth.
@@ -179,16 +199,15 @@ impl Devices for NoDevices {
         // Without signalling nothing runs, which is what was asked for.
         Box::pin(async { Ok(()) })
     }
-    fn refresh(&self, _: String, _: Duration) -> Asked<'_> {
+    fn refresh(&self, _: DeviceId, _: Duration) -> Asked<'_> {
         self.none()
     }
-    fn unlock(&self, _: String) -> Asked<'_> {
+    fn unlock(&self, _: DeviceId) -> Asked<'_> {
         Box::pin(async { Ok(()) })
     }
-    fn changed(&self, _: String) {}
-    fn forget(&self, _: String) -> Asked<'_> {
-        Box::pin(async { Ok(()) })
-    }
+    fn changed(&self, _: DeviceId) {}
+    fn forgotten(&self, _: DeviceId) {}
+    fn halted(&self, _: GroupId) {}
     fn playback(&self, _: Target, _: i64, _: i64, _: Duration) -> Asked<'_, StreamKey> {
         self.none()
     }

@@ -1,6 +1,14 @@
 //! Push URLs: how a stream of an RTMP group is made.
 
+use super::Api;
+use super::action::Action;
+use super::context::Context;
+use super::error::Error;
 use super::value::{AccessInfo, Id, Names, Text};
+use super::{bucket, url};
+use crate::model::group::InProtocol;
+use crate::model::page::{Page, Sort};
+use crate::model::{stream, template};
 use crate::{action, actions, reply};
 
 actions!["Push URLs", "推流地址": CreateRtmpGroupStreamurl, CreateRtmpGroupStreamurls];
@@ -62,4 +70,63 @@ reply! {
         /// zh: 推流地址列表。
         "Results" results: Vec<PushUrl>,
     }
+}
+
+impl Action for CreateRtmpGroupStreamurl {
+    type Reply = PushUrl;
+
+    async fn run(self, cx: &Context) -> Result<PushUrl, Error> {
+        let mut made = create(cx, &self.group, vec![self.name.0], self.access).await?;
+        made.pop().ok_or_else(|| Error::internal("a stream was made and is not there"))
+    }
+}
+
+impl Action for CreateRtmpGroupStreamurls {
+    type Reply = PushUrls;
+
+    async fn run(self, cx: &Context) -> Result<PushUrls, Error> {
+        Ok(PushUrls { results: create(cx, &self.group, self.names.0, self.access).await? })
+    }
+}
+
+async fn create(cx: &Context, group: &Id, names: Vec<String>, access: Option<AccessInfo>) -> Result<Vec<PushUrl>, Error> {
+    let group = cx.group(group).await?;
+    if group.in_protocol != InProtocol::Rtmp {
+        return Err(Error::status("Group", "The group takes no pushes: its streams come with its devices."));
+    }
+    bucket::keep(cx, group.owner, access).await?;
+    let bound = template::Filter { instance: Some(group.id.0), ..template::Filter::default() };
+    bucket::needed(cx, &cx.store().templates(cx.scope(), bound, Page::new(1, Page::MAX)).await?.items).await?;
+    let limit = u64::from(cx.settings().streams);
+    let filter = stream::Filter { group: Some(group.id), ..stream::Filter::default() };
+    let there = cx.store().streams(cx.scope(), filter, &Sort::default(), Page::new(1, 1)).await?.total;
+    if there + names.len() as u64 > limit {
+        return Err(Error::quota("Stream", format!("A group holds at most {limit} streams.")));
+    }
+    let streams = cx.store().create_streams(cx.scope(), group.id, names).await?;
+    let row = |stream: stream::Stream| PushUrl {
+        group: group.id.to_string(),
+        url: url(cx, &stream),
+        stream: stream.id.to_string(),
+        name: stream.name,
+    };
+    Ok(streams.into_iter().map(row).collect())
+}
+
+/// Until when push URLs are good that are good for good.
+const FOR_GOOD: i64 = 4_102_444_800;
+
+/// Where to push a stream to; the same whenever it is asked for, unless push URLs expire.
+pub fn url(api: &Api, stream: &stream::Stream) -> String {
+    let id = stream.id.to_string();
+    let path = url::path(&stream.app, &id, "");
+    let base = format!("{}/{id}", api.places().push_base(&stream.app));
+    if !api.playback().push_auth {
+        return base;
+    }
+    let exp = match api.playback().push_expire.0.as_secs() {
+        0 => FOR_GOOD,
+        secs => api.now().saturating_add(i64::try_from(secs).unwrap_or(i64::MAX)),
+    };
+    format!("{base}?auth_key={}", url::auth_key(&path, exp, "0", "0", &api.push_keys().main.0))
 }

@@ -1,13 +1,18 @@
 //! Records: stored files, whether recordings or snapshots.
 
-use super::value::{Id, PageNum, PageSize, RecordType, SortBy, SortDirection};
+use super::action::Action;
+use super::context::Context;
+use super::error::Error;
+use super::value::{Id, PageNum, PageSize, RecordType};
+use super::view;
+use crate::model::record::{self, Filter, Format, Kind};
 use crate::model::time::Time;
 use crate::{action, actions, page_reply, reply};
 
 actions!["Records", "录制": DescribeRecords];
 
 action! {
-    /// Lists the stored files of a stream.
+    /// Lists the stored files of a stream, oldest first.
     /// zh: 查询存储记录列表。
     pub struct DescribeRecords {
         /// Recordings (record) or pictures (snapshot).
@@ -22,12 +27,6 @@ action! {
         /// Only files with something before this time; must lie behind StartTime.
         /// zh: 按结束时间查询，需大于起始时间。
         "EndTime" to: Time,
-        /// The field to sort by; the beginning where it is not given.
-        /// zh: 排序字段，默认按开始时间。
-        "SortBy" sort_by: Option<SortBy>,
-        /// The direction of the sorting.
-        /// zh: 排序方式，默认升序。
-        "SortDirection" direction: SortDirection,
         /// Rows a page.
         /// zh: 分页大小，默认20。
         "PageSize" page_size: PageSize,
@@ -87,5 +86,44 @@ reply! {
         /// The stream that it is of.
         /// zh: 流ID。
         "StreamId" stream: String,
+    }
+}
+
+impl Action for DescribeRecords {
+    type Reply = Records;
+
+    async fn run(self, cx: &Context) -> Result<Records, Error> {
+        if self.from >= self.to {
+            return Err(Error::invalid("EndTime", "must lie behind StartTime"));
+        }
+        let stream = cx.stream(&self.stream).await?;
+        let kind = match self.kind {
+            RecordType::Record => Kind::Record,
+            RecordType::Snapshot => Kind::Snapshot,
+        };
+        let filter = Filter { stream: stream.id, kind, from: self.from, to: self.to };
+        let page = cx.store().records(cx.scope(), filter, view::page(self.page_size, self.page_num)).await?;
+        Ok(page.map(|record| Record::of(cx.files().url(&record), record)).into())
+    }
+}
+
+impl Record {
+    fn of(url: String, record: record::Record) -> Record {
+        Record {
+            id: record.id.to_string(),
+            kind: record.kind.as_str(),
+            format: record.format.map_or("", Format::as_str),
+            url,
+            bucket: record.place.bucket,
+            object: record.place.object,
+            endpoint: record.place.endpoint,
+            from: record.start.to_string(),
+            to: record.end.to_string(),
+            height: i64::from(record.height),
+            width: i64::from(record.width),
+            duration: (record.duration_ms + 500) / 1000,
+            size: i64::try_from(record.size).unwrap_or(i64::MAX),
+            stream: record.stream.to_string(),
+        }
     }
 }

@@ -1,8 +1,18 @@
 //! Templates: how streams are recorded, photographed, transcoded or kept for time shift.
 
+use super::action::Action;
+use super::context::Context;
+use super::error::Error;
 use super::param::Patch;
-use super::value::{Callback, Id, Int, PageNum, PageSize, SortBy, SortDirection, Text};
-use crate::model::template::{Formats, Kind, Trigger};
+use super::reply::{Done, Touched};
+use super::rules;
+use super::value::{Callback, Id, Int, PageNum, PageSize, Text};
+use super::view;
+use crate::model::path::{PathTemplate, Purpose};
+use crate::model::record::Format;
+use crate::model::template::{self, Body, Draft, Filter, Formats, Kind, Snapshot, Storage, Trigger};
+use crate::model::tenant::Scope;
+use crate::model::page::Page;
 use crate::{action, actions, page_reply, reply};
 
 actions!["Templates", "模板": CreateTemplate, DeleteTemplate, DescribeTemplate, DescribeTemplates, ModifyTemplate];
@@ -96,21 +106,12 @@ action! {
     /// Lists templates.
     /// zh: 查询模板列表。
     pub struct DescribeTemplates {
-        /// Only this template.
-        /// zh: 按模板ID查询。
-        "Id" id: Option<Id>,
         /// Only templates of this type.
         /// zh: 按模板类型查询。
         "Type" kind: Option<Kind>,
         /// Only templates that are bound to this group or stream.
         /// zh: 按绑定的实例ID查询。
         "InstanceId" instance: Option<Id>,
-        /// The field to sort by; the id where it is not given.
-        /// zh: 排序字段，默认按ID。
-        "SortBy" sort_by: Option<SortBy>,
-        /// The direction of the sorting.
-        /// zh: 排序方式，默认升序。
-        "SortDirection" direction: SortDirection,
         /// Rows a page.
         /// zh: 分页大小，默认20。
         "PageSize" page_size: PageSize,
@@ -285,5 +286,277 @@ action! {
         /// transcode: the rules as a JSON array; one with the Id of an existing rule changes it, one that is left out is removed.
         /// zh: 转码配置数组，JSON格式；带Id者修改已有配置，未列出者删除。
         "TransConfigsJSON" rules: Option<Text<16_384>>,
+    }
+}
+
+/// Seconds of a recording's file where the caller does not say.
+const FILE: u32 = 3600;
+/// Seconds between two pictures where the caller does not say.
+const PICTURE: u32 = 60;
+
+impl Action for CreateTemplate {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        let limit = cx.settings().templates;
+        let mine = cx.store().templates(Scope::Tenant(cx.scope().owner()), Filter::default(), Page::new(1, 1)).await?;
+        if mine.total >= u64::from(limit) {
+            return Err(Error::quota("Template", format!("The limit of {limit} templates is reached.")));
+        }
+        let draft = self.draft(cx)?;
+        let template = cx.store().create_template(cx.scope(), draft).await?;
+        Ok(Touched::new(template.id))
+    }
+}
+
+impl CreateTemplate {
+    fn draft(self, cx: &Context) -> Result<Draft, Error> {
+        let storage = Storage {
+            region: self.region.map_or_else(|| cx.settings().region.clone(), |r| r.0),
+            bucket: self.bucket.map(|b| b.0).unwrap_or_default(),
+            endpoint: self.endpoint.map(|e| e.0).unwrap_or_default(),
+        };
+        let interval = self.interval.map(|i| i.0 as u32);
+        let expired = self.expired.map_or(0, |e| e.0 as u32);
+        let path = |purpose, text: &Option<Text<512>>| path(purpose, text.as_ref().map(|t| t.0.as_str()));
+        let body = match self.kind {
+            Kind::Record => Body::Record(template::Record {
+                interval: interval.unwrap_or(FILE),
+                formats: formats(self.formats, Kind::Record)?,
+                mp4: path(Purpose::Mp4, &self.mp4)?,
+                flv: path(Purpose::Flv, &self.flv)?,
+                hls_m3u8: path(Purpose::HlsM3u8, &self.m3u8)?,
+                hls_ts: path(Purpose::HlsTs, &self.ts)?,
+                trigger: self.trigger.unwrap_or(Trigger::Auto),
+                expired,
+            }),
+            Kind::Snapshot => {
+                let maybe = |purpose, text: &Option<Text<512>>| text.is_some().then(|| path(purpose, text)).transpose();
+                let (overwrite, sequence) =
+                    (maybe(Purpose::JpgOverwrite, &self.jpg_overwrite)?, maybe(Purpose::JpgSequence, &self.jpg_sequence)?);
+                let sequence = match (&overwrite, sequence) {
+                    (None, None) => Some(PathTemplate::default_of(Purpose::JpgSequence)),
+                    (_, sequence) => sequence,
+                };
+                let (interval, formats) = (interval.unwrap_or(PICTURE), formats(self.formats, Kind::Snapshot)?);
+                Body::Snapshot(Snapshot { interval, formats, overwrite, sequence, expired })
+            }
+            Kind::Timeshift => {
+                Body::Timeshift { retention: self.retention.ok_or_else(|| Error::missing("Retention"))?.0 as u32 }
+            }
+            Kind::Transcode => Body::Transcode(rules::read(&self.rules.ok_or_else(|| Error::missing("TransConfigsJSON"))?.0)?),
+        };
+        stored(&storage)?;
+        Ok(Draft {
+            name: self.name.0,
+            description: self.description.map(|d| d.0).unwrap_or_default(),
+            callback: self.callback.map(|c| c.0),
+            storage,
+            body,
+        })
+    }
+}
+
+/// A bucket needs an address.
+fn stored(storage: &Storage) -> Result<(), Error> {
+    match !storage.bucket.is_empty() && storage.endpoint.is_empty() {
+        true => Err(Error::missing("oNestEndpoint")),
+        false => Ok(()),
+    }
+}
+
+/// The formats that fit a type.
+fn formats(given: Option<Formats>, kind: Kind) -> Result<Formats, Error> {
+    let (fit, usual): (&[Format], Format) = match kind {
+        Kind::Snapshot => (&[Format::Jpg], Format::Jpg),
+        _ => (&[Format::Mp4, Format::Flv, Format::Hls], Format::Mp4),
+    };
+    let given = given.unwrap_or(Formats::NONE.with(usual));
+    match given.iter().all(|format| fit.contains(&format)) {
+        true => Ok(given),
+        false => {
+            let words = fit.iter().map(|f| f.as_str()).collect::<Vec<_>>().join(", ");
+            Err(Error::invalid("FileFormat", format!("of a {kind} template must be of {words}")))
+        }
+    }
+}
+
+fn path(purpose: Purpose, text: Option<&str>) -> Result<PathTemplate, Error> {
+    template::path(purpose, text).map_err(|why| Error::invalid(purpose.as_str(), format!("is not a path template: {why}")))
+}
+
+impl Action for DeleteTemplate {
+    type Reply = Done;
+
+    async fn run(self, cx: &Context) -> Result<Done, Error> {
+        let template = cx.template(&self.id).await?;
+        cx.store().delete_template(cx.scope(), template.id).await?;
+        Ok(Done {})
+    }
+}
+
+impl Action for DescribeTemplate {
+    type Reply = Template;
+
+    async fn run(self, cx: &Context) -> Result<Template, Error> {
+        Ok(Template::of(cx.template(&self.id).await?))
+    }
+}
+
+impl Action for DescribeTemplates {
+    type Reply = Templates;
+
+    async fn run(self, cx: &Context) -> Result<Templates, Error> {
+        // An id that none of ours looks like has nothing bound to it.
+        let instance = self.instance.map(|id| id.0.parse().unwrap_or(0));
+        let filter = Filter { kind: self.kind, instance };
+        let page = cx.store().templates(cx.scope(), filter, view::page(self.page_size, self.page_num)).await?;
+        Ok(page.map(Template::of).into())
+    }
+}
+
+impl Action for ModifyTemplate {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        let template = cx.template(&self.id).await?;
+        let change = move |template: &mut template::Template| self.apply(template);
+        cx.store().update_template(cx.scope(), template.id, change).await?;
+        cx.book().forget();
+        Ok(Touched::new(template.id))
+    }
+}
+
+impl ModifyTemplate {
+    fn apply(self, template: &mut template::Template) -> Result<(), Error> {
+        if let Some(name) = self.name {
+            template.name = name.0;
+        }
+        self.description.map(|d| d.0).over(&mut template.description);
+        self.callback.map(|c| Some(c.0)).over(&mut template.callback);
+        if let Some(region) = self.region {
+            template.storage.region = region.0;
+        }
+        self.bucket.map(|b| b.0).over(&mut template.storage.bucket);
+        self.endpoint.map(|e| e.0).over(&mut template.storage.endpoint);
+        let interval = self.interval.map(|i| i.0 as u32);
+        let expired = self.expired.map(|e| e.0 as u32);
+        match &mut template.body {
+            Body::Record(record) => {
+                record.interval = interval.unwrap_or(record.interval);
+                if self.formats.is_some() {
+                    record.formats = formats(self.formats, Kind::Record)?;
+                }
+                put(Purpose::Mp4, self.mp4, &mut record.mp4)?;
+                put(Purpose::Flv, self.flv, &mut record.flv)?;
+                put(Purpose::HlsM3u8, self.m3u8, &mut record.hls_m3u8)?;
+                put(Purpose::HlsTs, self.ts, &mut record.hls_ts)?;
+                record.trigger = self.trigger.unwrap_or(record.trigger);
+                record.expired = expired.unwrap_or(record.expired);
+            }
+            Body::Snapshot(snapshot) => {
+                snapshot.interval = interval.unwrap_or(snapshot.interval);
+                if self.formats.is_some() {
+                    snapshot.formats = formats(self.formats, Kind::Snapshot)?;
+                }
+                put_maybe(Purpose::JpgOverwrite, self.jpg_overwrite, &mut snapshot.overwrite)?;
+                put_maybe(Purpose::JpgSequence, self.jpg_sequence, &mut snapshot.sequence)?;
+                if snapshot.overwrite.is_none() && snapshot.sequence.is_none() {
+                    return Err(Error::invalid("JpgSequence", "and JpgOverwrite must not both be empty"));
+                }
+                snapshot.expired = expired.unwrap_or(snapshot.expired);
+            }
+            Body::Timeshift { retention } => *retention = self.retention.map_or(*retention, |r| r.0 as u32),
+            Body::Transcode(present) => {
+                if let Some(text) = self.rules {
+                    *present = rules::modified(present, &text.0)?;
+                }
+            }
+        }
+        stored(&template.storage)
+    }
+}
+
+fn put(purpose: Purpose, given: Patch<Text<512>>, at: &mut PathTemplate) -> Result<(), Error> {
+    match given {
+        Patch::Keep => {}
+        Patch::Clear => *at = PathTemplate::default_of(purpose),
+        Patch::Set(text) => *at = path(purpose, Some(&text.0))?,
+    }
+    Ok(())
+}
+
+fn put_maybe(purpose: Purpose, given: Patch<Text<512>>, at: &mut Option<PathTemplate>) -> Result<(), Error> {
+    match given {
+        Patch::Keep => {}
+        Patch::Clear => *at = None,
+        Patch::Set(text) => *at = Some(path(purpose, Some(&text.0))?),
+    }
+    Ok(())
+}
+
+impl Template {
+    fn of(template: template::Template) -> Template {
+        let kind = template.kind().as_str();
+        let mut row = Template {
+            id: template.id.to_string(),
+            name: template.name,
+            description: template.description,
+            kind,
+            region: template.storage.region,
+            bucket: template.storage.bucket,
+            endpoint: template.storage.endpoint,
+            interval: None,
+            retention: None,
+            formats: String::new(),
+            jpg_overwrite: None,
+            jpg_sequence: None,
+            mp4: None,
+            flv: None,
+            m3u8: None,
+            ts: None,
+            trigger: None,
+            callback: template.callback.unwrap_or_default(),
+            created: template.created.to_string(),
+            expired: None,
+            rules: None,
+        };
+        match template.body {
+            Body::Record(record) => {
+                row.interval = Some(i64::from(record.interval));
+                row.formats = record.formats.to_string();
+                row.mp4 = Some(record.mp4.to_string());
+                row.flv = Some(record.flv.to_string());
+                row.m3u8 = Some(record.hls_m3u8.to_string());
+                row.ts = Some(record.hls_ts.to_string());
+                row.trigger = Some(record.trigger.as_str());
+                row.expired = Some(i64::from(record.expired));
+            }
+            Body::Snapshot(snapshot) => {
+                row.interval = Some(i64::from(snapshot.interval));
+                row.formats = snapshot.formats.to_string();
+                row.jpg_overwrite = snapshot.overwrite.map(|p| p.to_string());
+                row.jpg_sequence = snapshot.sequence.map(|p| p.to_string());
+                row.expired = Some(i64::from(snapshot.expired));
+            }
+            Body::Timeshift { retention } => row.retention = Some(i64::from(retention)),
+            Body::Transcode(rules) => row.rules = Some(rules.into_iter().map(TransConfig::of).collect()),
+        }
+        row
+    }
+}
+
+impl TransConfig {
+    fn of(rule: template::TransConfig) -> TransConfig {
+        TransConfig {
+            id: rule.id,
+            name: rule.name,
+            codec: rule.video_codec.to_string(),
+            bitrate: i64::from(rule.video_bitrate),
+            fps: i64::from(rule.fps),
+            gop: i64::from(rule.gop),
+            height: i64::from(rule.height),
+            width: i64::from(rule.width),
+        }
     }
 }

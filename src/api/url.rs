@@ -21,6 +21,8 @@ pub struct Places {
     pub gb_udp: u16,
     /// Its TCP port.
     pub gb_tcp: u16,
+    /// The 8-digit administrative area that platform ids are made in.
+    pub gb_area: u64,
 }
 
 /// A way to play a stream.
@@ -165,6 +167,7 @@ mod tests {
             gb_host: "192.0.2.1".into(),
             gb_udp: 5060,
             gb_tcp: 5060,
+            gb_area: 34_020_000,
         };
         assert_eq!(places.push_base("live"), "rtmp://vs.example.com:1935/live");
         assert_eq!(places.play(Form::Flv, None, "/live/1.flv"), "http://vs.example.com:8080/live/1.flv");

@@ -1,7 +1,12 @@
 //! Usage statistics: what came in, what went out, what was stored; for a group, over a range of time.
 
+use super::action::Action;
+use super::context::Context;
+use super::error::Error;
+use super::series::{self, DAY, FIVE_MINUTES, Range, Whose};
 use super::value::{Id, RecordFormat};
 use crate::model::time::Time;
+use crate::model::usage::Sums;
 use crate::{action, actions, reply};
 
 actions![
@@ -59,7 +64,7 @@ reply! {
         /// Kilobits a second.
         /// zh: 流的码率，单位kbps。
         "BitRate" bits: String,
-        /// The end of the five minutes.
+        /// Where the five minutes begin.
         /// zh: 统计时刻。
         "Time" time: String,
     }
@@ -282,4 +287,114 @@ series! {
         /// Bits a second.
         /// zh: 带宽，单位bit/second。
     ]
+}
+
+/// The longest range of most statistics, in seconds.
+const MOST: i64 = 90 * DAY;
+
+/// What a group counted in every interval, and how long the intervals are.
+async fn counted(cx: &Context, group: &Id, from: Time, to: Time, step: Option<i64>) -> Result<(Vec<(Time, Sums)>, i64), Error> {
+    let range = Range::new(from, to, MOST)?;
+    let group = cx.group(group).await?;
+    let step = step.unwrap_or_else(|| range.step());
+    let whose = Whose { scope: cx.scope(), group: Some(group.id), stream: None };
+    Ok((series::sums(cx.store(), whose, range, step).await?, step))
+}
+
+impl Action for DescribeUsageStatUpVideoAudioInfo {
+    type Reply = Rates;
+
+    async fn run(self, cx: &Context) -> Result<Rates, Error> {
+        let range = Range::new(self.from, self.to, 6 * 3600)?;
+        let group = cx.group(&self.group).await?;
+        let stream = cx.stream(&self.stream).await?;
+        if stream.group != group.id {
+            return Err(Error::not_found("Stream", &self.stream.0));
+        }
+        let whose = Whose { scope: cx.scope(), group: None, stream: Some(stream.id) };
+        let rows = series::sums(cx.store(), whose, range, FIVE_MINUTES).await?;
+        let rate = |(at, sums): (Time, Sums)| {
+            // Rates are over the time that the stream ran.
+            let per_second = |n: i64| if sums.live_ms > 0 { n as f64 * 1000.0 / sums.live_ms as f64 } else { 0.0 };
+            Rate {
+                video: series::decimal(per_second(sums.video_frames)),
+                audio: series::decimal(per_second(sums.audio_frames)),
+                bits: series::decimal(per_second(sums.bytes_in.saturating_mul(8)) / 1000.0),
+                time: at.to_string(),
+            }
+        };
+        Ok(Rates { rows: RateRows { rows: rows.into_iter().rev().map(rate).collect() } })
+    }
+}
+
+impl Action for DescribeUsageStatUpPeakPublishStreamData {
+    type Reply = Peaks;
+
+    async fn run(self, cx: &Context) -> Result<Peaks, Error> {
+        let range = Range::new(self.from, self.to, MOST)?;
+        let group = cx.group(&self.group).await?;
+        let whose = Whose { scope: cx.scope(), group: Some(group.id), stream: None };
+        let points = series::sums(cx.store(), whose, range, FIVE_MINUTES).await?;
+        let day = |start: Time| {
+            let end = start.as_secs() + DAY;
+            let of_day = points.iter().filter(|(at, _)| (start.as_secs()..end).contains(&at.as_secs()));
+            let counted = of_day.map(|(at, sums)| (at.as_secs(), series::at_once(sums.live_ms, FIVE_MINUTES)));
+            // The first of the highest points; a day without streams peaks at its end.
+            let none = (end - 1, 0);
+            let (at, streams) = counted.fold(none, |best, point| if point.1 > best.1 { point } else { best });
+            Peak { time: Time::from_secs(at).to_string(), streams }
+        };
+        Ok(Peaks { rows: PeakRows { rows: range.slots(DAY).map(day).collect() } })
+    }
+}
+
+impl Action for DescribeUsageStatRecordData {
+    type Reply = Recorded;
+
+    async fn run(self, cx: &Context) -> Result<Recorded, Error> {
+        let (days, _) = counted(cx, &self.group, self.from, self.to, Some(DAY)).await?;
+        let wanted = |format| self.format.is_none_or(|only| only == format);
+        let day = |(at, sums): (Time, Sums)| {
+            let seconds = |format, ms: i64| wanted(format).then_some(ms / 1000);
+            let detail = RecordedDetail {
+                mp4: seconds(RecordFormat::Mp4, sums.mp4_ms),
+                flv: seconds(RecordFormat::Flv, sums.flv_ms),
+                hls: seconds(RecordFormat::Hls, sums.hls_ms),
+            };
+            let total = [detail.mp4, detail.flv, detail.hls].into_iter().flatten().sum();
+            RecordedDay { date: at.date(), total, detail }
+        };
+        Ok(Recorded { rows: RecordedRows { rows: days.into_iter().map(day).collect() } })
+    }
+}
+
+impl Action for DescribeUsageStatSnapshotData {
+    type Reply = Snapshots;
+
+    async fn run(self, cx: &Context) -> Result<Snapshots, Error> {
+        let (days, _) = counted(cx, &self.group, self.from, self.to, Some(DAY)).await?;
+        let day = |(at, sums): (Time, Sums)| SnapshotDay { date: at.date(), total: sums.snapshots };
+        Ok(Snapshots { rows: SnapshotRows { rows: days.into_iter().map(day).collect() } })
+    }
+}
+
+macro_rules! series_action {
+    ($($action:ident => $reply:ident($rows:ident, $row:ident): |$sums:ident, $step:ident| $value:expr;)+) => {$(
+        impl Action for $action {
+            type Reply = $reply;
+
+            async fn run(self, cx: &Context) -> Result<$reply, Error> {
+                let (points, step) = counted(cx, &self.group, self.from, self.to, None).await?;
+                let value = |$sums: Sums, $step: i64| -> i64 { $value };
+                let rows = points.into_iter().map(|(at, sums)| $row { time: at.to_string(), value: value(sums, step) }).collect();
+                Ok($reply { rows: $rows { rows } })
+            }
+        }
+    )+};
+}
+series_action! {
+    DescribeUsageStatTrafficData => Traffic(TrafficRows, TrafficRow): |sums, _step| sums.bytes_out;
+    DescribeUsageStatReqTrafficData => ReqTraffic(ReqTrafficRows, ReqTrafficRow): |sums, _step| sums.bytes_in;
+    DescribeUsageStatBpsData => Bps(BpsRows, BpsRow): |sums, step| sums.bytes_out.saturating_mul(8) / step;
+    DescribeUsageStatReqBpsData => ReqBps(ReqBpsRows, ReqBpsRow): |sums, step| sums.bytes_in.saturating_mul(8) / step;
 }

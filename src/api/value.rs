@@ -3,6 +3,7 @@
 use super::param::{Kind, Shape, Value};
 use crate::base::pii;
 use crate::model::id::{GbId, UserId};
+use crate::model::tenant::BucketKey;
 use crate::model::time::Time;
 use crate::model::{binding, device, group, record, template};
 
@@ -281,6 +282,12 @@ pub struct AccessInfo {
     pub key_id: String,
     /// Its secret.
     pub secret: pii::Secret,
+}
+
+impl From<AccessInfo> for BucketKey {
+    fn from(access: AccessInfo) -> BucketKey {
+        BucketKey { id: access.key_id, secret: access.secret }
+    }
 }
 
 impl Value for AccessInfo {

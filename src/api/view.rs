@@ -1,13 +1,18 @@
 //! What several answers have in common: pages and outcomes of batches.
 
 use super::error::Error;
-use super::value::{PageNum, PageSize};
-use crate::model::page::Page;
+use super::value::{Direction, PageNum, PageSize, SortBy, SortDirection};
+use crate::model::page::{Page, Sort};
 use crate::reply;
 
 /// The page that two parameters ask for.
 pub fn page(size: PageSize, num: PageNum) -> Page {
     Page::new(num.0, size.0)
+}
+
+/// The order that two parameters ask for.
+pub fn sort(by: Option<SortBy>, direction: SortDirection) -> Sort {
+    Sort { by: by.map(|by| by.0), descending: direction.0 == Direction::Desc }
 }
 
 /// `on` or `off`.

@@ -1,5 +1,6 @@
 //! Streams as an operator manages them; the live ones with their frames are in the registry.
 
+use crate::base::id::{BadName, StreamKey};
 use crate::model::group::InProtocol;
 use crate::model::id::{ChannelId, DeviceId, GroupId, StreamId, TenantId};
 use crate::model::time::Time;
@@ -48,6 +49,13 @@ pub struct Stream {
     pub stop_time: Option<Time>,
     /// `CreatedTime`.
     pub created: Time,
+}
+
+impl Stream {
+    /// Its name on the media plane and in every URL: `{App}/{Id}`. Names are not unique, ids are.
+    pub fn key(&self) -> Result<StreamKey, BadName> {
+        StreamKey::new(&self.app, &self.id.to_string())
+    }
 }
 
 /// A stream with the names around it.

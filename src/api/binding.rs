@@ -106,7 +106,7 @@ reply! {
     pub struct Bindings {
         /// One row for each group or stream.
         /// zh: 结果列表。
-        "Results" also "Bindings" results: Vec<Binding>,
+        "Results" & "Bindings" results: Vec<Binding>,
     }
 }
 

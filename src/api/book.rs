@@ -128,7 +128,9 @@ impl Book {
             match seen {
                 // A new stream is in no row yet; a changed or deleted one is.
                 Seen::Change(Change::Stream(id)) if !self.0.rows.contains_key(&id) => {}
-                Seen::Change(Change::Tenant(_) | Change::Group(_) | Change::Device(..) | Change::Channels(_) | Change::Stream(_)) => self.forget(),
+                Seen::Change(Change::Tenant(_) | Change::Group(_) | Change::Device(..) | Change::Channels(_) | Change::Stream(_)) => {
+                    self.forget()
+                }
                 Seen::Missed(_) => self.forget(),
                 Seen::Change(_) => {}
             }

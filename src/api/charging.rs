@@ -81,7 +81,7 @@ reply! {
     pub struct Usages {
         /// One row a tenant.
         /// zh: 数据信息。
-        "Datas" also "datas" rows: Vec<Usage>,
+        "Datas" & "datas" rows: Vec<Usage>,
     }
 }
 
@@ -90,7 +90,7 @@ reply! {
     pub struct Usage {
         /// The tenant.
         /// zh: 用户ID。
-        "UserId" also "Userid" user: String,
+        "UserId" & "Userid" user: String,
         /// How much.
         /// zh: 用量。
         "Usage" usage: String,

@@ -41,7 +41,8 @@ pub fn stream(api: &Api, key: &StreamKey, why: &str) {
 pub async fn players(api: &Api, id: GroupId, allowed: OutProtocols) {
     let keys = keys(api, |row| row.group == id).await;
     let gone = |protocol| way_out(protocol).is_some_and(|way| !allowed.has(way));
-    api.media().kick("the group does not allow this protocol any more", &|player| keys.contains(&base(player.key)) && gone(player.protocol));
+    api.media()
+        .kick("the group does not allow this protocol any more", &|player| keys.contains(&base(player.key)) && gone(player.protocol));
 }
 
 async fn everything(api: &Api, which: impl Fn(&super::book::Row) -> bool, why: &str) {

@@ -110,9 +110,9 @@ reply! {
         /// Its address: as it was set, or as it registered from.
         /// zh: 设备IP。
         "Ip" ip: String,
-        /// Its port.
-        /// zh: 设备端口。
-        "Port" port: Option<u16>,
+        /// Its port; 0 where it is not known.
+        /// zh: 设备端口，未知时为0。
+        "Port" port: u16,
         /// The user name of its registration.
         /// zh: 设备用户名。
         "Username" username: String,
@@ -588,7 +588,7 @@ impl Device {
             status: device.status.as_str(),
             gb_id: device.gb_id.to_string(),
             ip,
-            port: device.port.or(source.map(|s| s.port())),
+            port: device.port.or(source.map(|s| s.port())).unwrap_or(0),
             username: device.username,
             password: if device.password.is_some() { "******" } else { "" },
             vendor: device.vendor,

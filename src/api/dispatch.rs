@@ -3,15 +3,17 @@
 use super::Api;
 use super::action::{Entry, Who};
 use super::auth::{self, Parts, acs3, nonce};
-use super::context::{Caller, Context};
+use super::context::Context;
 use super::error::{Error, Kind, shown};
 use super::query::Given;
+use crate::model::tenant::{AccessKey, Status};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderValue, Method, Request, Response, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tower::ServiceExt;
 use tracing::{info, warn};
 
@@ -126,19 +128,22 @@ async fn call(api: &Api, request: Request<Body>, seen: &mut Seen) -> Result<Vec<
     }
 
     let entry = named(api, &head.headers, &all, seen)?;
-    let parts = Parts { method: head.method.as_str(), path: head.uri.path(), headers: &head.headers, query: &query, all: &all, body: &body };
-    let caller = identify(api, parts, seen).await?;
-    if entry.who == Who::Operator && !caller.operator {
+    let parts =
+        Parts { method: head.method.as_str(), path: head.uri.path(), headers: &head.headers, query: &query, all: &all, body: &body };
+    let key = identify(api, parts, seen).await?;
+    if entry.who == Who::Operator && !key.root {
         return Err(Error::forbidden(format!("The action {} is the operator's.", entry.name)));
     }
-    let cx = Context::new(api.clone(), caller);
+    let cx = Context::new(api.clone(), key);
     (entry.run)(&all, &cx).await
 }
 
 async fn read(body: Body, most: usize) -> Result<Bytes, Error> {
     match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(_) => Err(Error::new(Kind::Invalid, "InvalidParameter", format!("The body could not be read, or is longer than {most} bytes."))),
+        Err(_) => {
+            Err(Error::new(Kind::Invalid, "InvalidParameter", format!("The body could not be read, or is longer than {most} bytes.")))
+        }
     }
 }
 
@@ -173,24 +178,26 @@ fn named(api: &Api, headers: &http::HeaderMap, given: &Given, seen: &mut Seen) -
         return Err(Error::invalid("Action", "and Version must be the same in the headers and in the parameters"));
     }
     seen.action = shown(&action);
-    let unknown = || Error::new(Kind::NotFound, "InvalidApi.NotFound", format!("There is no action {} of version {}.", shown(&action), shown(&version)));
+    let unknown = || {
+        Error::new(Kind::NotFound, "InvalidApi.NotFound", format!("There is no action {} of version {}.", shown(&action), shown(&version)))
+    };
     if version != VERSION {
         return Err(unknown());
     }
     api.action(&action).ok_or_else(unknown)
 }
 
-async fn identify(api: &Api, parts: Parts<'_>, seen: &mut Seen) -> Result<Caller, Error> {
+async fn identify(api: &Api, parts: Parts<'_>, seen: &mut Seen) -> Result<Arc<AccessKey>, Error> {
     let now = api.now();
     let claim = auth::claim(parts)?;
     seen.key = shown(&claim.key_id);
-    let key = api.key(&claim.key_id).await?.ok_or_else(|| {
+    let key = api.store().access_key(&claim.key_id).await?.ok_or_else(|| {
         let why = format!("Specified access key is not found: {}", shown(&claim.key_id));
         Error::new(Kind::NotFound, "InvalidAccessKeyId.NotFound", why)
     })?;
     auth::fresh(claim.time, now)?;
     claim.proof.verify(&key.secret.0)?;
-    if !key.active {
+    if key.status != Status::Active {
         return Err(Error::new(Kind::Forbidden, "InvalidAccessKeyId.Inactive", "The service of this access key is suspended or deleted."));
     }
     let throttled = |why: &str| Error::new(Kind::Throttled, "Throttling.User", why);
@@ -198,10 +205,8 @@ async fn identify(api: &Api, parts: Parts<'_>, seen: &mut Seen) -> Result<Caller
         return Err(throttled("Request was denied due to user flow control: too many calls a second."));
     }
     match api.nonces().take(&claim.key_id, &claim.nonce, claim.time, now) {
-        Ok(()) => Ok(key.caller),
-        Err(nonce::Refused::Used) => {
-            Err(Error::new(Kind::Invalid, "SignatureNonceUsed", "Specified signature nonce was used already."))
-        }
+        Ok(()) => Ok(key),
+        Err(nonce::Refused::Used) => Err(Error::new(Kind::Invalid, "SignatureNonceUsed", "Specified signature nonce was used already.")),
         Err(nonce::Refused::Full) => Err(throttled("Request was denied due to user flow control: too many calls within the time window.")),
     }
 }

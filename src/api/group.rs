@@ -90,7 +90,7 @@ reply! {
     pub struct Deleted {
         /// The group's id.
         /// zh: 空间ID。
-        "Id" also "ID" id: String,
+        "Id" & "ID" id: String,
     }
 }
 
@@ -375,11 +375,12 @@ impl Action for DescribeGroups {
             true => cx.store().group_stats(&page.items.iter().map(|g| g.id).collect::<Vec<_>>()).await?,
             false => HashMap::new(),
         };
-        Ok(page.map(|group| {
-            let stats = stats.remove(&group.id);
-            Group::of(group, stats, cx.places())
-        })
-        .into())
+        Ok(page
+            .map(|group| {
+                let stats = stats.remove(&group.id);
+                Group::of(group, stats, cx.places())
+            })
+            .into())
     }
 }
 

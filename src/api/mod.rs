@@ -3,16 +3,22 @@
 //! Not here: the rows (`store`), the media (`stream`), the signalling (behind [`plane::Devices`]).
 //! To add an action copy one in [`group`]: its declaration is its parser, its reference and its tests. Start with [`action::Action`].
 
+pub mod access;
 pub mod action;
 pub mod auth;
 pub mod binding;
+pub mod book;
+pub mod bucket;
 pub mod channel;
 pub mod charging;
 pub mod context;
+pub mod cut;
 pub mod device;
 pub mod dispatch;
 pub mod error;
+pub mod gb_id;
 pub mod group;
+pub mod live;
 pub mod media;
 pub mod mts;
 pub mod openapi;
@@ -24,6 +30,8 @@ pub mod query;
 pub mod record;
 pub mod reference;
 pub mod reply;
+pub mod rules;
+pub mod series;
 mod service;
 pub mod settings;
 pub mod stream;
@@ -32,6 +40,9 @@ pub mod url;
 pub mod usage;
 pub mod value;
 pub mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use service::{Api, Parts, router};
 pub use settings::{Playback, Public, Settings};

@@ -114,12 +114,15 @@ fn schema_in(spec: &Spec) -> Value {
         set("examples", json!([shape.sample]));
         return schema;
     }
-    set("type", json!(match shape.kind {
-        param::Kind::String => "string",
-        param::Kind::Integer => "integer",
-        param::Kind::Number => "number",
-        param::Kind::Boolean => "boolean",
-    }));
+    set(
+        "type",
+        json!(match shape.kind {
+            param::Kind::String => "string",
+            param::Kind::Integer => "integer",
+            param::Kind::Number => "number",
+            param::Kind::Boolean => "boolean",
+        }),
+    );
     if let Some((min, max)) = shape.range {
         set("minimum", json!(min));
         set("maximum", json!(max));
@@ -209,9 +212,7 @@ fn responses() -> Value {
 }
 
 fn common() -> Value {
-    let of = |name: &str, required: bool, doc: &str, schema: Value| {
-        json!({ "name": name, "in": "query", "required": required, "description": doc, "schema": schema })
-    };
+    let of = |name: &str, required: bool, doc: &str, schema: Value| json!({ "name": name, "in": "query", "required": required, "description": doc, "schema": schema });
     let text = || json!({ "type": "string" });
     // A call that is signed in its headers carries none of these, so none can be required.
     json!({

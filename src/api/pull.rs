@@ -7,12 +7,12 @@ use super::error::Error;
 use super::plane::Target;
 use super::reply::Touched;
 use super::value::{AccessInfo, Id, Ids};
+use crate::model::channel;
 use crate::model::device::{self, Device};
 use crate::model::group::Group;
 use crate::model::id::StreamId;
 use crate::model::page::Page;
 use crate::model::stream::Stream;
-use crate::model::channel;
 use crate::{action, actions, reply};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -199,6 +199,9 @@ action! {
     }
 }
 
+/// What became of each stream.
+type Done = Vec<(Stream, Result<(), Error>)>;
+
 /// How many devices are asked at the same time for one call.
 const TOGETHER: usize = 16;
 
@@ -278,7 +281,7 @@ async fn set_started(cx: &Context, id: StreamId, started: bool) -> Result<(), Er
 }
 
 /// Does the same with several streams, a few at a time; the outcomes are in the order of the streams.
-async fn each<F>(cx: &Context, streams: Vec<Stream>, act: fn(Context, Stream) -> F) -> Vec<(Stream, Result<(), Error>)>
+async fn each<F>(cx: &Context, streams: Vec<Stream>, act: fn(Context, Stream) -> F) -> Done
 where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
@@ -318,7 +321,7 @@ async fn streams_of(cx: &Context, device: &Device) -> Result<Vec<Stream>, Error>
 }
 
 /// The outcomes for all streams of a device.
-async fn device<F>(cx: &Context, id: &Id, act: fn(Context, Stream) -> F) -> Result<Vec<(Stream, Result<(), Error>)>, Error>
+async fn device<F>(cx: &Context, id: &Id, act: fn(Context, Stream) -> F) -> Result<Done, Error>
 where
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
@@ -352,7 +355,7 @@ impl Action for StopDevice {
     }
 }
 
-fn first_failure(outcomes: Vec<(Stream, Result<(), Error>)>) -> Result<(), Error> {
+fn first_failure(outcomes: Done) -> Result<(), Error> {
     outcomes.into_iter().try_for_each(|(_, done)| done)
 }
 
@@ -396,7 +399,7 @@ impl Action for BatchStopDevices {
 }
 
 impl DeviceOutcome {
-    fn of(id: String, done: Result<Vec<(Stream, Result<(), Error>)>, Error>) -> DeviceOutcome {
+    fn of(id: String, done: Result<Done, Error>) -> DeviceOutcome {
         let (streams, error) = match done {
             Ok(streams) => (streams, None),
             Err(error) => (Vec::new(), Some(error.message)),

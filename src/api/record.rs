@@ -58,13 +58,13 @@ reply! {
         "Url" url: String,
         /// The bucket that holds it; empty for this server's disk.
         /// zh: 存储文件的bucket。
-        "oNestBucket" also "OssBucket" bucket: String,
+        "oNestBucket" & "OssBucket" bucket: String,
         /// Its name there.
         /// zh: 存储文件的object。
-        "oNestObject" also "OssObject" object: String,
+        "oNestObject" & "OssObject" object: String,
         /// The address of the object storage.
         /// zh: 对象存储的域名。
-        "oNestEndpoint" also "OssEndpoint" endpoint: String,
+        "oNestEndpoint" & "OssEndpoint" endpoint: String,
         /// When it begins.
         /// zh: 存储记录开始时间。
         "StartTime" from: String,

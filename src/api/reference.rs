@@ -34,7 +34,9 @@ fn action(out: &mut String, entry: &Entry) {
     let _ = write!(out, "<section id=\"{0}\"><h3>{0}{who}</h3>", entry.name);
     both(out, "p", entry.doc);
     if !entry.params.is_empty() {
-        out.push_str("<h4>Parameters <span lang=\"zh\">请求参数</span></h4><table><tr><th>Name<th>Type<th>Required<th>Allowed<th>Meaning</tr>");
+        out.push_str(
+            "<h4>Parameters <span lang=\"zh\">请求参数</span></h4><table><tr><th>Name<th>Type<th>Required<th>Allowed<th>Meaning</tr>",
+        );
         for spec in entry.params {
             parameter(out, spec);
         }

@@ -80,7 +80,7 @@ impl<T: Shown> Shown for Vec<T> {
 ///     pub struct Created {
 ///         /// The new object's id.
 ///         /// zh: 新对象的ID。
-///         "Id" also "ID" id: String,
+///         "Id" & "ID" id: String,
 ///     }
 /// }
 /// let json = serde_json::to_string(&Created { id: "1".into() }).unwrap();
@@ -89,7 +89,7 @@ impl<T: Shown> Shown for Vec<T> {
 #[macro_export]
 macro_rules! reply {
     ($(#[doc = $doc:literal])+ $vis:vis struct $name:ident {
-        $($(#[doc = $fdoc:literal])+ $wire:literal $(also $also:literal)* $field:ident: $type:ty),* $(,)?
+        $($(#[doc = $fdoc:literal])+ $wire:literal $(& $also:literal)* $field:ident: $type:ty),* $(,)?
     }) => {
         $(#[doc = $doc])+
         #[derive(Debug, Clone)]

@@ -37,10 +37,13 @@ impl Range {
 
     /// How long the intervals of a series over this range are: 5 minutes up to 3 days, an hour up to 31 days, else a day.
     pub fn step(self) -> i64 {
-        match self.to.as_secs() - self.from.as_secs() {
-            ..=259_200 => FIVE_MINUTES,
-            ..=2_678_400 => 3600,
-            _ => DAY,
+        let span = self.to.as_secs() - self.from.as_secs();
+        if span <= 3 * DAY {
+            FIVE_MINUTES
+        } else if span <= 31 * DAY {
+            3600
+        } else {
+            DAY
         }
     }
 

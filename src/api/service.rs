@@ -3,11 +3,14 @@
 use super::action::Entry;
 use super::auth::nonce::Nonces;
 use super::auth::rate::Rates;
-use super::plane::{Devices, Media};
+use super::book::Book;
+use super::plane::{Devices, Files, Media};
 use super::settings::{Playback, Settings};
 use super::url::Places;
 use super::{NOUNS, dispatch, openapi, reference};
+use crate::model::domain::Keys;
 use crate::runtime::clock::Clock;
+use crate::store::Store;
 use axum::Router;
 use axum::http::header;
 use axum::routing::{any, get};
@@ -20,10 +23,20 @@ pub struct Parts {
     pub settings: Settings,
     /// Settings of signed URLs.
     pub playback: Playback,
+    /// The rows.
+    pub store: Store,
+    /// What decides about streams, in memory: shared with the [`Gate`](super::access::Gate).
+    pub book: Book,
     /// The media plane.
     pub media: Arc<dyn Media>,
     /// The signalling.
     pub devices: Arc<dyn Devices>,
+    /// The stored files.
+    pub files: Arc<dyn Files>,
+    /// The keys that sign play URLs.
+    pub play_keys: Keys,
+    /// The keys that sign push URLs.
+    pub push_keys: Keys,
     /// The clock.
     pub clock: Clock,
     /// Where clients reach this server.
@@ -52,9 +65,8 @@ pub fn router(api: Api) -> Router {
         let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
         (headers, PAGE.get_or_init(reference::page).as_str())
     };
-    let openapi = || async {
-        ([(header::CONTENT_TYPE, "application/json")], OPENAPI.get_or_init(|| openapi::document("/").to_string()).as_str())
-    };
+    let openapi =
+        || async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI.get_or_init(|| openapi::document("/").to_string()).as_str()) };
     Router::new().route("/", any(dispatch::root)).route("/reference", get(page)).route("/openapi.json", get(openapi)).with_state(api)
 }
 
@@ -80,6 +92,31 @@ impl Api {
     /// The settings of signed URLs.
     pub fn playback(&self) -> &Playback {
         &self.0.parts.playback
+    }
+
+    /// The rows.
+    pub fn store(&self) -> &Store {
+        &self.0.parts.store
+    }
+
+    /// What decides about streams, in memory.
+    pub fn book(&self) -> &Book {
+        &self.0.parts.book
+    }
+
+    /// The stored files.
+    pub fn files(&self) -> &dyn Files {
+        &*self.0.parts.files
+    }
+
+    /// The keys that sign play URLs.
+    pub fn play_keys(&self) -> &Keys {
+        &self.0.parts.play_keys
+    }
+
+    /// The keys that sign push URLs.
+    pub fn push_keys(&self) -> &Keys {
+        &self.0.parts.push_keys
     }
 
     /// The media plane.
@@ -127,15 +164,3 @@ impl Api {
         &self.0.rates
     }
 }
-
-/// What is known of an access key.
-#[derive(Debug, Clone)]
-pub struct Key {
-    /// Its secret.
-    pub secret: crate::base::pii::Secret,
-    /// Whether its tenant's service is open.
-    pub active: bool,
-    /// Whose it is.
-    pub caller: super::context::Caller,
-}
-impl Api { pub(super) async fn key(&self, _id: &str) -> Result<Option<Key>, super::error::Error> { Ok(None) } }

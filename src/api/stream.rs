@@ -309,7 +309,10 @@ impl Action for DescribeStreamURL {
             PlayType::Vod => self.playback(cx, &stream).await?,
             PlayType::Live => match &self.rule {
                 Some(rule) if !cx.book().rule(stream.id, &rule.0).await? => {
-                    return Err(Error::invalid("Transcode", "must be the name of a rule of a transcode template that is bound to the stream"));
+                    return Err(Error::invalid(
+                        "Transcode",
+                        "must be the name of a rule of a transcode template that is bound to the stream",
+                    ));
                 }
                 Some(rule) => StreamKey::new(&stream.app, &format!("{}_{}", stream.id, rule.0)).map_err(Error::internal)?,
                 None => stream.key().map_err(Error::internal)?,

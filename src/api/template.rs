@@ -8,11 +8,11 @@ use super::reply::{Done, Touched};
 use super::rules;
 use super::value::{Callback, Id, Int, PageNum, PageSize, Text};
 use super::view;
+use crate::model::page::Page;
 use crate::model::path::{PathTemplate, Purpose};
 use crate::model::record::Format;
 use crate::model::template::{self, Body, Draft, Filter, Formats, Kind, Snapshot, Storage, Trigger};
 use crate::model::tenant::Scope;
-use crate::model::page::Page;
 use crate::{action, actions, page_reply, reply};
 
 actions!["Templates", "模板": CreateTemplate, DeleteTemplate, DescribeTemplate, DescribeTemplates, ModifyTemplate];
@@ -146,10 +146,10 @@ reply! {
         "Region" region: String,
         /// The bucket; empty for this server's disk.
         /// zh: 对象存储的Bucket。
-        "oNestBucket" also "OssBucket" bucket: String,
+        "oNestBucket" & "OssBucket" bucket: String,
         /// The address of the object storage.
         /// zh: 对象存储的域名。
-        "oNestEndpoint" also "OssEndpoint" endpoint: String,
+        "oNestEndpoint" & "OssEndpoint" endpoint: String,
         /// Seconds a file, or between two pictures.
         /// zh: 操作周期，单位秒。
         "Interval" interval: Option<i64>,
@@ -341,9 +341,7 @@ impl CreateTemplate {
                 let (interval, formats) = (interval.unwrap_or(PICTURE), formats(self.formats, Kind::Snapshot)?);
                 Body::Snapshot(Snapshot { interval, formats, overwrite, sequence, expired })
             }
-            Kind::Timeshift => {
-                Body::Timeshift { retention: self.retention.ok_or_else(|| Error::missing("Retention"))?.0 as u32 }
-            }
+            Kind::Timeshift => Body::Timeshift { retention: self.retention.ok_or_else(|| Error::missing("Retention"))?.0 as u32 },
             Kind::Transcode => Body::Transcode(rules::read(&self.rules.ok_or_else(|| Error::missing("TransConfigsJSON"))?.0)?),
         };
         stored(&storage)?;

@@ -152,7 +152,9 @@ mod tests {
         assert_eq!(open(&signed.replace("1000-", "1001-"), "/live/1.flv", &["main"], 999), Err(Shut::Wrong));
         assert_eq!(open("a=b", "/live/1.flv", &["main"], 0), Err(Shut::Absent));
         let long = format!("auth_key=1000-{}-0-{}", "9".repeat(65), "0".repeat(32));
-        for broken in ["auth_key=1-2-3", "auth_key=x-0-0-5552ff52b5e4e20387c6dc18afce206b", "auth_key=1-0-0-5552", "auth_key=-1-0-0-0", &long] {
+        for broken in
+            ["auth_key=1-2-3", "auth_key=x-0-0-5552ff52b5e4e20387c6dc18afce206b", "auth_key=1-0-0-5552", "auth_key=-1-0-0-0", &long]
+        {
             assert_eq!(open(broken, "/live/1.flv", &["main"], 0), Err(Shut::Malformed), "{broken}");
         }
     }

@@ -497,7 +497,17 @@ mod tests {
         for good in ["my.callback.com", "http://a/b?c=d", "https://a.b:8443/", "http://[2001:db8::1]:80/x"] {
             assert_eq!(Callback::read(good).unwrap().0, good);
         }
-        for wrong in ["ftp://a/", "http://", "http:///x", "http://u:p@a/", "http://a/#b", "file:///etc/passwd", "http://a b/", "gopher://x", "http://a\\b"] {
+        for wrong in [
+            "ftp://a/",
+            "http://",
+            "http:///x",
+            "http://u:p@a/",
+            "http://a/#b",
+            "file:///etc/passwd",
+            "http://a b/",
+            "gopher://x",
+            "http://a\\b",
+        ] {
             assert!(Callback::read(wrong).is_err(), "{wrong}");
         }
     }

@@ -79,6 +79,12 @@ impl Store {
         row.map(|row| self.read_group(&row)).transpose()
     }
 
+    /// Whether any group has this application, whoever owns it.
+    pub async fn app_in_use(&self, app: &str) -> Result<bool> {
+        let query = Where::default().is("app", app).sql("SELECT id FROM groups", " LIMIT 1");
+        Ok(self.reader().await?.one(query).await?.is_some())
+    }
+
     /// All gb28181 groups, whoever owns them: what a SIP listener answers for.
     pub async fn gb_groups(&self) -> Result<Vec<Group>> {
         let rows = self.reader().await?.all(Where::default().and("gb_id IS NOT NULL").sql(SELECT, " ORDER BY id")).await?;

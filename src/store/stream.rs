@@ -136,7 +136,11 @@ impl Store {
             .is_maybe("device_id", filter.device)
             .is_maybe("app", filter.app)
             .is_maybe("name", filter.name)
-            .is_maybe("status", filter.status.map(Status::as_str));
+            .is_maybe("status", filter.status.filter(|status| *status != Status::Off).map(Status::as_str));
+        if filter.status == Some(Status::Off) {
+            // What failed to start is off too.
+            rows = rows.and("status IN ('off', 'failed')");
+        }
         if let Some(from) = filter.from {
             rows = rows.and("start_time IS NOT NULL").with("(stop_time IS NULL OR stop_time > ?)", from);
         }

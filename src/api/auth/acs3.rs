@@ -24,7 +24,11 @@ pub fn claim(parts: Parts<'_>) -> Result<Claim, Error> {
     let authorization = header("authorization")?;
     let (method, fields) = authorization.split_once(' ').ok_or_else(|| incomplete("The header Authorization is not complete."))?;
     if method != METHOD {
-        return Err(Error::new(Kind::Invalid, "InvalidSignatureMethod", format!("The method of the header Authorization must be {METHOD}.")));
+        return Err(Error::new(
+            Kind::Invalid,
+            "InvalidSignatureMethod",
+            format!("The method of the header Authorization must be {METHOD}."),
+        ));
     }
     let field = |name: &str| {
         let found = fields.split(',').filter_map(|f| f.trim().split_once('=')).find(|(n, _)| *n == name);
@@ -55,8 +59,7 @@ fn string_to_sign(parts: &Parts<'_>, names: &[&str], digest: &str) -> String {
         headers.push_str(&format!("{name}:{}\n", values.join(",")));
     }
     let path = if parts.path.is_empty() { "/" } else { parts.path };
-    let request =
-        format!("{}\n{path}\n{}\n{headers}\n{}\n{digest}", parts.method, query::canonical(parts.query, &[]), names.join(";"));
+    let request = format!("{}\n{path}\n{}\n{headers}\n{}\n{digest}", parts.method, query::canonical(parts.query, &[]), names.join(";"));
     format!("{METHOD}\n{}", hex::encode(Sha256::digest(request)))
 }
 

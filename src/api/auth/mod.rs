@@ -102,7 +102,8 @@ pub fn fresh(time: i64, now: i64) -> Result<(), Error> {
     if time.abs_diff(now) <= WINDOW as u64 {
         return Ok(());
     }
-    let why = format!("Specified time stamp is expired: the server's time is {}, at most 15 minutes may lie between.", Time::from_secs(now));
+    let why =
+        format!("Specified time stamp is expired: the server's time is {}, at most 15 minutes may lie between.", Time::from_secs(now));
     Err(Error::new(Kind::Invalid, "InvalidTimeStamp.Expired", why))
 }
 

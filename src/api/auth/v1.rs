@@ -169,7 +169,12 @@ mod tests {
         }
         let plus = "sgILSN6tpSSOFF3I1NKD /z0Nos=";
         let mut given = given("Action=DescribeGroup&AccessKeyId=testid&SignatureNonce=c2fe8fbb-2977-4414-8d39-348d02419c1c&Format=JSON");
-        for (n, v) in [("SignatureMethod", "HMAC-SHA1"), ("Version", "2018-12-12"), ("SignatureVersion", "1.0"), ("Timestamp", "2019-02-28T00:00:00Z")] {
+        for (n, v) in [
+            ("SignatureMethod", "HMAC-SHA1"),
+            ("Version", "2018-12-12"),
+            ("SignatureVersion", "1.0"),
+            ("Timestamp", "2019-02-28T00:00:00Z"),
+        ] {
             given.push(n, v);
         }
         assert!(verify("testsecret", &string_to_sign("GET", &given), plus));
@@ -207,7 +212,8 @@ mod tests {
             assert_eq!(with("Timestamp", Some(stamp)).unwrap_err().code, "InvalidTimeStamp.Format", "{stamp}");
         }
         assert_eq!(with("SignatureNonce", Some(&"n".repeat(129))).unwrap_err().code, "InvalidParameter");
-        let mut underscored = given("Action=A&AccessKeyId=k&Signature=x&SignatureMethod=HMAC-SHA1&Timestamp=2021-06-23T05:01:18Z&SignatureNonce=n");
+        let mut underscored =
+            given("Action=A&AccessKeyId=k&Signature=x&SignatureMethod=HMAC-SHA1&Timestamp=2021-06-23T05:01:18Z&SignatureNonce=n");
         underscored.push("signature_version", "1.0");
         claim("GET", &underscored).unwrap();
     }

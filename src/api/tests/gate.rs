@@ -1,0 +1,195 @@
+//! Who may publish and play: signatures, groups, protocols, states.
+
+use super::{Desk, root, text};
+use crate::api::access::Gate;
+use crate::api::url::auth_key;
+use crate::api::{Playback, Settings};
+use crate::base::id::StreamKey;
+use crate::stream::access::{self, Access, Act, Ask, Denied, Open};
+
+struct Door {
+    desk: Desk,
+    gate: Gate,
+}
+
+impl Door {
+    async fn new(playback: Playback, open: &[&str]) -> Door {
+        let desk = Desk::with(Settings { rate: 0, ..Settings::default() }, playback.clone()).await;
+        let open = Open::new(&access::Settings { open: open.iter().map(|s| (*s).to_owned()).collect() });
+        let api = &desk.api;
+        let gate = Gate::new(
+            api.book().clone(),
+            desk.media.clone(),
+            desk.clock.clone(),
+            playback,
+            api.play_keys().clone(),
+            api.push_keys().clone(),
+            open,
+        );
+        Door { gate, desk }
+    }
+
+    async fn ask(&self, act: Act, protocol: &'static str, path: &str, query: &str) -> Result<(), Denied> {
+        let bare = path.trim_start_matches('/');
+        let (name, _) = bare.split_once('.').unwrap_or((bare, ""));
+        let key = StreamKey::parse(name).unwrap();
+        let peer = "192.0.2.7:1000".parse().unwrap();
+        self.gate.check(Ask { act, key: &key, protocol, peer, path, query }).await.map(drop)
+    }
+
+    /// Plays what an URL says.
+    async fn play(&self, protocol: &'static str, url: &str) -> Result<(), Denied> {
+        let (_, rest) = url.split_once("://").unwrap();
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (_, path) = path.split_once('/').unwrap();
+        self.ask(Act::Play, protocol, &format!("/{path}"), query).await
+    }
+
+    async fn url(&self, stream: &str, protocol: &str) -> String {
+        let pairs = [("Id", stream), ("OutProtocol", protocol), ("AuthKey", "play-key"), ("Expire", "60")];
+        text(&self.desk.root("DescribeStreamURL", &pairs).await.ok()["Url"])
+    }
+}
+
+#[tokio::test]
+async fn urls_of_the_api_play_expire_and_cannot_be_altered() {
+    let door = Door::new(Playback::default(), &[]).await;
+    let group = door.desk.group(&root(), "rtmp").await;
+    let (stream, other) = (door.desk.pushed(&root(), &group).await, door.desk.pushed(&root(), &group).await);
+    for (way, protocols) in [("rtmp", &["rtmp"][..]), ("flv", &["flv", "ws-flv"]), ("hls", &["hls"])] {
+        let url = door.url(&stream, way).await;
+        for protocol in protocols {
+            assert_eq!(door.play(protocol, &url).await, Ok(()), "{url}");
+            for altered in [
+                url.replace(&stream, &other),
+                url.replace("auth_key=1", "auth_key=2"),
+                url[..url.len() - 1].to_owned(),
+                url.split('?').next().unwrap().to_owned(),
+            ] {
+                assert!(matches!(door.play(protocol, &altered).await, Err(Denied::Forbidden(_))), "{altered}");
+            }
+        }
+    }
+    // A segment opens with its playlist's signature; a URL of one way does not open another.
+    let hls = door.url(&stream, "hls").await;
+    let (_, query) = hls.split_once('?').unwrap();
+    assert_eq!(door.ask(Act::Play, "hls", &format!("/live/{stream}.m3u8"), query).await, Ok(()));
+    assert!(door.ask(Act::Play, "rtmp", &format!("/live/{stream}"), query).await.is_err());
+    // The backup key opens as well, a push key does not.
+    let with = |key: &str| format!("auth_key={}", auth_key(&format!("/live/{stream}.flv"), super::NOW + 60, "a", "b", key));
+    let flv = format!("/live/{stream}.flv");
+    assert_eq!(door.ask(Act::Play, "flv", &flv, &with("play-key-backup")).await, Ok(()));
+    assert!(door.ask(Act::Play, "flv", &flv, &with("push-key")).await.is_err());
+    door.desk.clock.advance(std::time::Duration::from_secs(60));
+    assert!(matches!(door.play("hls", &hls).await, Err(Denied::Forbidden(why)) if why.contains("expired")));
+}
+
+#[tokio::test]
+async fn the_screens_urls_play_by_webrtc() {
+    let door = Door::new(Playback::default(), &[]).await;
+    let stream = door.desk.pushed(&root(), &door.desk.group(&root(), "rtmp").await).await;
+    let on = crate::model::stream::Change { id: stream.parse().unwrap(), status: crate::model::stream::Status::On, at: Default::default() };
+    door.desk.api.store().set_stream_states(vec![on]).await.unwrap();
+    let row = door.desk.root("ScreenShowStreams", &[]).await.ok()["Streams"][0].clone();
+    let url = text(&row["Url"]);
+    assert!(url.starts_with(&format!("rtc://vs.example.com:8080/live/{stream}?auth_key=")), "{url}");
+    assert_eq!(door.play("webrtc", &url).await, Ok(()));
+}
+
+#[tokio::test]
+async fn groups_and_streams_decide() {
+    let door = Door::new(Playback { auth: false, push_auth: false, ..Playback::default() }, &[]).await;
+    let desk = &door.desk;
+    let group = desk.group(&root(), "rtmp").await;
+    let stream = desk.pushed(&root(), &group).await;
+    let path = format!("/live/{stream}");
+    let publish = async |path: &str| door.ask(Act::Publish, "rtmp", path, "").await;
+    let play = async |protocol: &'static str| door.ask(Act::Play, protocol, &path, "").await;
+    assert_eq!(
+        (publish(&path).await, play("rtmp").await, play("flv").await, play("hls").await, play("webrtc").await),
+        (Ok(()), Ok(()), Ok(()), Ok(()), Ok(()))
+    );
+    assert!(matches!(publish("/live/1234567").await, Err(Denied::NotFound(_))));
+    assert!(matches!(publish(&format!("/other/{stream}")).await, Err(Denied::NotFound(_))));
+    assert!(matches!(publish(&format!("{path}_sd")).await, Err(Denied::NotFound(_))));
+    assert!(matches!(door.ask(Act::Publish, "webrtc", &path, "").await, Err(Denied::Forbidden(_))));
+
+    // Changes are seen at once.
+    desk.root("ModifyGroup", &[("Id", &group), ("OutProtocol", "hls")]).await.ok();
+    assert!(matches!(play("flv").await, Err(Denied::Forbidden(why)) if why.contains("flv")));
+    assert_eq!((play("hls").await, play("webrtc").await), (Ok(()), Ok(())));
+    desk.root("ForbidVsStream", &[("Id", &stream)]).await.ok();
+    assert!(matches!(publish(&path).await, Err(Denied::Forbidden(why)) if why.contains("forbidden")));
+    desk.root("ResumeVsStream", &[("Id", &stream)]).await.ok();
+    assert_eq!(publish(&path).await, Ok(()));
+    desk.root("HaltGroup", &[("Id", &group)]).await.ok();
+    assert!(publish(&path).await.is_err() && play("hls").await.is_err());
+    desk.root("EnableGroup", &[("Id", &group)]).await.ok();
+    assert!(publish(&path).await.is_ok() && play("hls").await.is_ok());
+    desk.root("HaltGroup", &[("Id", &group)]).await.ok();
+    desk.root("DeleteGroup", &[("Id", &group)]).await.ok();
+    assert!(matches!(publish(&path).await, Err(Denied::NotFound(_))));
+
+    // What comes from a device is played, never pushed.
+    let gb = desk.group(&root(), "gb28181").await;
+    let (device, _, pulled) = desk.camera(&root(), &gb).await;
+    let path = format!("/live/{pulled}");
+    assert!(matches!(publish(&path).await, Err(Denied::Forbidden(_))));
+    assert_eq!(door.ask(Act::Play, "rtmp", &path, "").await, Ok(()));
+    desk.root("DeleteDevice", &[("Id", &device)]).await.ok();
+    assert!(matches!(door.ask(Act::Play, "rtmp", &path, "").await, Err(Denied::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_neither_pushes_nor_is_played() {
+    let door = Door::new(Playback { auth: false, push_auth: false, ..Playback::default() }, &[]).await;
+    let tenant = door.desk.tenant("a").await;
+    let stream = door.desk.pushed(&tenant, &door.desk.group(&tenant, "rtmp").await).await;
+    let path = format!("/live/{stream}");
+    for (action, open) in [("SuspendMtsService", false), ("RenewMtsService", true), ("DeleteMtsService", false)] {
+        door.desk.root(action, &[("UserId", "a")]).await.ok();
+        assert_eq!(door.ask(Act::Publish, "rtmp", &path, "").await.is_ok(), open, "{action}");
+        assert_eq!(door.ask(Act::Play, "rtmp", &path, "").await.is_ok(), open, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn push_urls_push() {
+    let door = Door::new(Playback::default(), &[]).await;
+    let group = door.desk.group(&root(), "rtmp").await;
+    let made = door.desk.root("CreateRtmpGroupStreamurl", &[("Id", &group), ("Name", "x")]).await.ok();
+    let url = text(&made["PushUrl"]);
+    let (path, query) = url.strip_prefix("rtmp://vs.example.com:1935").unwrap().split_once('?').unwrap();
+    assert_eq!(door.ask(Act::Publish, "rtmp", path, query).await, Ok(()));
+    assert!(matches!(door.ask(Act::Publish, "rtmp", path, "").await, Err(Denied::Forbidden(_))));
+    assert!(matches!(door.ask(Act::Publish, "rtmp", path, &query.replace("4102", "5102")).await, Err(Denied::Forbidden(_))));
+    // To push is not to play.
+    assert!(door.ask(Act::Play, "rtmp", path, query).await.is_err());
+}
+
+#[tokio::test]
+async fn outputs_play_when_there_is_a_rule_or_they_are_live() {
+    let door = Door::new(Playback { auth: false, ..Playback::default() }, &[]).await;
+    let desk = &door.desk;
+    let stream = desk.pushed(&root(), &desk.group(&root(), "rtmp").await).await;
+    let output = format!("/live/{stream}_sd");
+    assert!(matches!(door.ask(Act::Play, "flv", &output, "").await, Err(Denied::NotFound(_))));
+    let rules = r#"[{"Name":"sd","VideoCodec":"h264","VideoBitrate":800,"Fps":25,"Gop":50,"Height":720,"Width":1280}]"#;
+    let template =
+        text(&desk.root("CreateTemplate", &[("Name", "t"), ("Type", "transcode"), ("TransConfigsJSON", rules)]).await.ok()["Id"]);
+    desk.root("BindTemplate", &[("TemplateId", &template), ("InstanceId", &stream), ("InstanceType", "stream")]).await.ok();
+    assert_eq!(door.ask(Act::Play, "flv", &output, "").await, Ok(()));
+    assert!(door.ask(Act::Play, "flv", &format!("/live/{stream}_hd"), "").await.is_err());
+    // A playback that runs.
+    desk.media.publish(&format!("live/{stream}_1-2"));
+    assert_eq!(door.ask(Act::Play, "flv", &format!("/live/{stream}_1-2"), "").await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_open_list_holds_where_no_group_has_the_application() {
+    let door = Door::new(Playback::default(), &["*"]).await;
+    assert_eq!(door.ask(Act::Publish, "rtmp", "/live/anything", "").await, Ok(()));
+    door.desk.group(&root(), "rtmp").await;
+    assert!(door.ask(Act::Publish, "rtmp", "/live/anything", "").await.is_err());
+    assert_eq!(door.ask(Act::Play, "flv", "/free/anything.flv", "").await, Ok(()));
+}

@@ -2,6 +2,7 @@
 
 use super::action::Boxed;
 use super::error::{Error, Kind};
+use super::query;
 use crate::base::id::StreamKey;
 use crate::model::id::{DeviceId, GbId, GroupId, StreamId};
 use crate::model::record::Record;
@@ -179,6 +180,28 @@ pub trait Devices: Send + Sync {
 pub trait Files: Send + Sync {
     /// The URL of a record: served, or signed, by this server.
     fn url(&self, record: &Record) -> String;
+}
+
+/// Addresses of files that nobody signs: at the object storage, or under `/records/` of this server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsigned {
+    /// This server's HTTP address, as in `http://vs.example.com:8080`.
+    pub base: String,
+}
+
+impl Files for Unsigned {
+    fn url(&self, record: &Record) -> String {
+        let path = |text: &str| text.split('/').map(|part| query::encode(part).into_owned()).collect::<Vec<_>>().join("/");
+        let place = &record.place;
+        match place.bucket.is_empty() {
+            true => format!("{}/records/{}", self.base, path(&place.object)),
+            false => {
+                let endpoint = place.endpoint.trim_end_matches('/');
+                let scheme = if endpoint.contains("://") { "" } else { "http://" };
+                format!("{scheme}{endpoint}/{}/{}", path(&place.bucket), path(&place.object))
+            }
+        }
+    }
 }
 
 /// Stands for the signalling where none is configured: every question is answered with the truth.

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_rule_is_named() {
-        let many = vec![RULE; 9].join(",");
+        let many = [RULE; 9].join(",");
         for (text, part) in [
             ("sd".to_owned(), "JSON array"),
             ("[]".to_owned(), "1 to 8"),

@@ -1,5 +1,6 @@
 //! Settings of the API and of the URLs that it hands out.
 
+use crate::base::pii::Secret;
 use crate::base::units::{Size, Span};
 
 crate::settings! {
@@ -25,8 +26,6 @@ crate::settings! {
         pub streams: u32 = 200_000,
         /// Most templates of one tenant.
         pub templates: u32 = 1_000,
-        /// Whether a device of a GB28181 group may do without a password: neither of its own nor a default one of its group.
-        pub devices_without_password: bool = false,
     }
 }
 
@@ -37,10 +36,10 @@ crate::settings! {
         pub auth: bool = true,
         /// Whether publishers need a signed URL.
         pub push_auth: bool = true,
-        /// The main key of the play domain, 16 to 64 letters and digits; empty means that one is made at first start and kept in the store.
-        pub auth_key: String = String::new(),
-        /// The backup key of the play domain, which opens URLs as the main key does; empty means that one is made at first start.
-        pub backup_key: String = String::new(),
+        /// The main key of the play domain, at most 64 letters and digits. Empty: both keys are made at the first start and kept in the store.
+        pub auth_key: Secret = Secret::default(),
+        /// The backup key of the play domain, which opens URLs as the main key does.
+        pub backup_key: Secret = Secret::default(),
         /// How long a URL opens its stream where the caller does not say.
         pub expire: Span = Span::secs(3600),
         /// How long a push URL is good; 0 means for good.

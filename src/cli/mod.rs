@@ -1,8 +1,10 @@
 //! The command line. Each command is a file; [`run`] reads the arguments and calls one.
 
+pub mod api;
 mod check;
 mod push;
 mod serve;
+pub mod url;
 
 use crate::config::{self, Config, Sources};
 use clap::{Args, CommandFactory, Parser, Subcommand};

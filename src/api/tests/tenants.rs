@@ -2,6 +2,9 @@
 
 use super::{Desk, root, text};
 
+/// What is not found, the action and its parameters.
+type Call<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 #[tokio::test]
 async fn another_tenants_objects_are_not_found() {
     let desk = Desk::new().await;
@@ -15,7 +18,7 @@ async fn another_tenants_objects_are_not_found() {
     desk.devices.asked();
 
     let range = [("StartTime", "2026-02-01T00:00:00Z"), ("EndTime", "2026-02-01T01:00:00Z")];
-    let calls: &[(&str, &str, &[(&str, &str)])] = &[
+    let calls: &[Call<'_>] = &[
         ("Group", "DescribeGroup", &[("Id", &rtmp)]),
         ("Group", "ModifyGroup", &[("Id", &rtmp), ("Name", "x")]),
         ("Group", "HaltGroup", &[("Id", &rtmp)]),

@@ -6,6 +6,7 @@
 
 mod gb28181;
 mod media;
+mod ps;
 mod rtmp;
 mod rtp;
 mod sip;
@@ -28,6 +29,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("manscdp", gb28181::manscdp),
     ("mansrtsp", gb28181::mansrtsp),
     ("nal_depack", rtp::nal_depack),
+    ("ps", ps::ps),
     ("rtcp", rtp::rtcp),
     ("rtmp_chunk", rtmp::chunk),
     ("rtmp_client", rtmp::client),

@@ -199,8 +199,10 @@ pub fn from_prefixed(family: Family, data: &Bytes, length_size: usize) -> Result
     let mut sort = Sort::new(family);
     let mut walk = Units { rest: data, size: length_size };
     let mut kept: Vec<&[u8]> = Vec::new();
+    // Sets, delimiters and filler alone are no frame.
+    let mut frame = false;
     for nal in walk.by_ref() {
-        sort.keep(nal);
+        frame |= sort.keep(nal);
         if length_size != 4 {
             kept.push(nal);
         }
@@ -209,7 +211,11 @@ pub fn from_prefixed(family: Family, data: &Bytes, length_size: usize) -> Result
     if walk.rest.iter().any(|byte| *byte != 0) {
         return Err(Malformed::Short("NAL unit"));
     }
-    let data = if length_size == 4 { data.slice(..data.len() - walk.rest.len()) } else { join(&kept) };
+    let data = match (frame, length_size) {
+        (false, _) => Bytes::new(),
+        (true, 4) => data.slice(..data.len() - walk.rest.len()),
+        (true, _) => join(&kept),
+    };
     Ok(Access { data, key: sort.key, sets: sort.sets })
 }
 

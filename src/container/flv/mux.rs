@@ -155,7 +155,8 @@ pub fn header_tag(kind: Kind, tracks: &Tracks, time: u32, hevc: Hevc) -> Bytes {
 pub fn start(tracks: &Tracks, time: u32, hevc: Hevc) -> Bytes {
     let mut out = BytesMut::new();
     out.put_slice(&tag::file_header(tracks.video.is_some(), tracks.audio.is_some()));
-    tag::write(&mut out, tag::kind::SCRIPT, time, [&script::build(tracks, hevc), &[]]);
+    // At time 0 whatever the frames' times are: ffmpeg takes metadata at any other time for a subtitle stream.
+    tag::write(&mut out, tag::kind::SCRIPT, 0, [&script::build(tracks, hevc), &[]]);
     for kind in [Kind::Video, Kind::Audio] {
         out.put_slice(&header_tag(kind, tracks, time, hevc));
     }

@@ -42,7 +42,8 @@ impl Format for Wire {
 
 impl Wire {
     fn metadata(&self, unit: &Unit) -> Bytes {
-        wire(kind::DATA, mux::time_of(&unit.frame), [&script::build(&unit.tracks, self.hevc), &[]])
+        // At time 0, as in an FLV file: ffmpeg takes metadata at any other time for a subtitle stream.
+        wire(kind::DATA, 0, [&script::build(&unit.tracks, self.hevc), &[]])
     }
 
     fn header(&self, kind: Kind, unit: &Unit) -> Bytes {

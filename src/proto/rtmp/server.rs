@@ -4,7 +4,7 @@ use super::chunk::{self, Head, Limits};
 use super::command::{Command, body, info, result, status};
 use super::link::{Error, Link, OUT_CHUNK, WINDOW, csid};
 use super::message::{Aggregate, Message, kind, user};
-use crate::base::amf0::{self, Value};
+use crate::base::amf0::Value;
 use bytes::{Bytes, BytesMut};
 
 /// The one message stream of a session. Players share bytes, so that all have the same number.
@@ -158,11 +158,7 @@ impl Server {
         self.link.user(user::BEGIN, &[STREAM]);
         self.link.command(STREAM, &status("status", "NetStream.Play.Reset", "playing and resetting"));
         self.link.command(STREAM, &status("status", "NetStream.Play.Start", "playing"));
-        let head = Head { kind: kind::DATA, timestamp: 0, stream: STREAM };
-        let access = amf0::encode(&[Value::text("|RtmpSampleAccess"), Value::Boolean(true), Value::Boolean(true)]);
-        chunk::write(&mut self.link.out, self.link.size, csid::DATA, head, [&access, &[]]);
-        let start = amf0::encode(&[Value::text("onStatus"), Value::object([("code", "NetStream.Data.Start".into())])]);
-        chunk::write(&mut self.link.out, self.link.size, csid::DATA, head, [&start, &[]]);
+        // Nothing of what Flash wants besides (|RtmpSampleAccess, NetStream.Data.Start): ffmpeg takes it for a stream of its own.
     }
 
     /// No; the connection is to be closed when the answer is sent.

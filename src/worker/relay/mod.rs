@@ -122,7 +122,7 @@ impl Relay {
         if first || unit.announce {
             // A track that changed, or came late: metadata and headers anew.
             let data = script::build(tracks, self.hevc);
-            client.send(tag::kind::SCRIPT, time, [b"\x02\x00\x0d@setDataFrame", &data]);
+            client.send(tag::kind::SCRIPT, 0, [b"\x02\x00\x0d@setDataFrame", &data]);
             for kind in [crate::media::frame::Kind::Video, crate::media::frame::Kind::Audio] {
                 if let Some(body) = mux::sequence_header(kind, tracks, self.hevc) {
                     client.send(mux::kind_of(kind), time, [&body, &[]]);

@@ -102,7 +102,9 @@ def exact(file):
                 late = "latecomer" in reader.what
                 wanted = [packet for packet in expected if packet.kind in carried]
                 # With times that had to be mended, only the frames can be the source's.
-                told.append(media.compare(wanted, got, reader.what, least=0.05 if late else 0.5, times=not broken))
+                # ffmpeg gives the first two frames of HLS without pictures one and the same time, those of its own making as well.
+                paced = not broken and not (reader.what.startswith("HLS") and carried == {"audio"})
+                told.append(media.compare(wanted, got, reader.what, least=0.05 if late else 0.5, times=paced))
             if decoder:
                 decoder.get(limit + 10)
             sender.expect_success(20)
@@ -134,8 +136,14 @@ def is_live(server, name, sender):
 
 
 def wait_for_playlist(server, path, seconds):
+    """The stream's own URL leads to a media playlist with a session token."""
+
     def there():
-        status, _, body = server.get(path, seconds=3)
+        status, _, body = server.get(path, seconds=12)
+        if status != 200:
+            return False
+        media_uri = next(line for line in body.decode().splitlines() if line and not line.startswith("#"))
+        status, _, body = server.get(path.rsplit("/", 1)[0] + "/" + media_uri, seconds=12)
         return status == 200 and b"#EXTINF" in body
 
     eventually(f"{path} has a segment", there, seconds)

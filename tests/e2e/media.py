@@ -79,7 +79,8 @@ def annexb_nals(data):
         starts.append(at)
         at = data.find(b"\0\0\1", at + 3)
     ends = [*starts[1:], len(data)]
-    return [data[start + 3 : end].rstrip(b"\0") if end != len(data) else data[start + 3 :] for start, end in zip(starts, ends)]
+    # Zeros behind a unit belong to the next start code, whose first one ffmpeg's H.265 parser leaves with the packet before.
+    return [data[start + 3 : end].rstrip(b"\0") for start, end in zip(starts, ends)]
 
 
 def from_flv(data):

@@ -428,3 +428,68 @@ async fn floods_leave_calls_alone() {
     assert_eq!(receiving.report().lost, 0);
     drop(connections);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_arrives() {
+    let rig = Rig::new(|_| {});
+    let clip = std::sync::Arc::new(clip::pattern().unwrap());
+    let clock = Clock::real();
+    let local = |port: u16| SocketAddr::new(rig.port().ip(), port);
+    for (n, transport) in [Transport::Udp, Transport::TcpActive, Transport::TcpPassive].into_iter().enumerate() {
+        let (name, ssrc) = (format!("sent{n}"), 600_000_000 + n as u32);
+        // what the one side does actively, the other waits for
+        let mine = match transport {
+            Transport::Udp => Transport::Udp,
+            Transport::TcpActive => Transport::TcpPassive,
+            Transport::TcpPassive => Transport::TcpActive,
+        };
+        let mut receiving = rig.media.expect(Expect { transport: mine, ..expect(&name, ssrc) }).unwrap();
+        let player = clip::Player::new(clip.clone(), None);
+        let mut send = Send::program(Feed::Clip(player), transport, Some(rig.port()), ssrc);
+        send.local = local(0);
+        let sending = Sending::start(send, clock.clone(), &rig.tasks).unwrap();
+        if transport == Transport::TcpPassive {
+            receiving.connect(local(sending.port()));
+        }
+        assert_eq!(tokio::time::timeout(PATIENCE, receiving.settled()).await.unwrap(), State::Live, "{transport:?}");
+        let mut sub = rig.subscribe(&key(&name)).await;
+        let (mut batch, mut got) = (Vec::new(), Vec::new());
+        while got.len() < 30 {
+            assert_eq!(tokio::time::timeout(PATIENCE, sub.recv(&mut batch)).await.unwrap(), Recv::Units);
+            got.extend(batch.drain(..));
+        }
+        let (kinds, tracks) = (got.iter().filter(|u| u.frame.kind == crate::media::frame::Kind::Audio).count(), &got[29].tracks);
+        assert!(kinds > 5 && tracks.video == clip.tracks().video && tracks.audio == clip.tracks().audio, "{kinds}");
+        assert_eq!(receiving.report().lost, 0);
+        drop(sending);
+        if transport != Transport::Udp {
+            assert_eq!(tokio::time::timeout(PATIENCE, receiving.ended()).await.unwrap(), End::PeerClosed);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_up_and_a_voice_goes_out() {
+    let rig = Rig::new(|_| {});
+    let clock = Clock::real();
+    // a camera comes in
+    let _camera = rig.media.expect(expect("camera", 1)).unwrap();
+    let player = clip::Player::new(std::sync::Arc::new(clip::pattern().unwrap()), Some(crate::media::time::Timestamp::from_millis(4_000)));
+    let camera = Sending::start(Send::program(Feed::Clip(player), Transport::Udp, Some(rig.port()), 1), clock.clone(), &rig.tasks).unwrap();
+    // and goes out again, over another SSRC; its sound in the other law
+    let upper = rig.media.expect(expect("upper", 2)).unwrap();
+    let voice = rig.media.expect(expect("voice", 3)).unwrap();
+    let up = Send::program(Feed::Live(rig.subscribe(&key("camera")).await), Transport::Udp, Some(rig.port()), 2);
+    let up = Sending::start(up, clock.clone(), &rig.tasks).unwrap();
+    let talk = Send::voice(Feed::Live(rig.subscribe(&key("camera")).await), Transport::Udp, Some(rig.port()), 3, Law::U);
+    let talk = Sending::start(talk, clock.clone(), &rig.tasks).unwrap();
+    let mut sub = rig.subscribe(&key("upper")).await;
+    let mut batch = Vec::new();
+    assert_eq!(tokio::time::timeout(PATIENCE, sub.recv(&mut batch)).await.unwrap(), Recv::Units);
+    assert!(batch[0].frame.key && batch[0].tracks.video.is_some());
+    assert_eq!(tokio::time::timeout(PATIENCE, camera.ended()).await.unwrap(), End::StreamEnded);
+    until("sound arrives", || voice.report().packets > 20).await;
+    assert_eq!((voice.report().audio.as_deref(), upper.report().lost), (Some("G711U 8000 Hz"), 0));
+    assert!(up.sent().frames > 50 && talk.sent().packets > 20, "{:?} {:?}", up.sent(), talk.sent());
+    assert_eq!((up.sent().left_out, talk.sent().left_out), (0, 0));
+}

@@ -27,6 +27,8 @@ pub struct Invite {
     pub channel: Id,
     /// Live, a recording, voice.
     pub purpose: For,
+    /// The SSRC to tell the device, from [`Server::reserve_ssrc`]; `None` takes one. It is the call's from now on.
+    pub ssrc: Option<Ssrc>,
     /// Where we receive: told to the device as it is.
     pub media: SocketAddr,
     /// How: passive is the default of the standard (annex D), the device connects to us.
@@ -221,10 +223,14 @@ impl Calls {
 }
 
 impl Server {
-    /// Calls a channel. The SSRC is handed out here and comes back when the call is over; media may arrive as soon as this returns.
+    /// Calls a channel. Its SSRC comes back when the call is over; media may arrive as soon as this returns.
     pub fn invite(&mut self, now: Timestamp, key: &DeviceKey, invite: Invite) -> Result<(CallId, Ssrc), Unanswered> {
-        let path = self.devices.get(key).and_then(|device| device.path).ok_or(Unanswered::Offline)?;
-        let ssrc = self.ssrcs.take(key.platform.as_str(), invite.purpose.is_live()).ok_or(Unanswered::Busy)?;
+        let Some(path) = self.devices.get(key).and_then(|device| device.path) else {
+            invite.ssrc.into_iter().for_each(|ssrc| self.ssrcs.give(ssrc));
+            return Err(Unanswered::Offline);
+        };
+        let taken = invite.ssrc.or_else(|| self.ssrcs.take(key.platform.as_str(), invite.purpose.is_live()));
+        let ssrc = taken.ok_or(Unanswered::Busy)?;
         let mut offer = match invite.purpose {
             For::Talk => {
                 Description::voice(key.platform.as_str(), invite.media.ip(), invite.media.port(), invite.carriage, sdp::Direction::SendRecv)
@@ -267,6 +273,17 @@ impl Server {
         self.timers.set(wake, Wake::Call(id));
         self.pump(now);
         Ok((id, ssrc))
+    }
+
+    /// An SSRC for a call that is about to be made, so that its media can be expected before the device hears of it. Goes back by the
+    /// call's end, or by [`Server::release_ssrc`] if there is none.
+    pub fn reserve_ssrc(&mut self, platform: &Id, live: bool) -> Option<Ssrc> {
+        self.ssrcs.take(platform.as_str(), live)
+    }
+
+    /// Gives a reserved SSRC back.
+    pub fn release_ssrc(&mut self, ssrc: Ssrc) {
+        self.ssrcs.give(ssrc);
     }
 
     pub(super) fn invite_answered(&mut self, now: Timestamp, id: CallId, path: Path, mut response: Response) {

@@ -34,6 +34,7 @@ pub mod rules;
 pub mod series;
 mod service;
 pub mod settings;
+mod signalling;
 pub mod start;
 pub mod stream;
 pub mod template;

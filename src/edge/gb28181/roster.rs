@@ -25,10 +25,6 @@ pub struct GroupEntry {
     pub password: Option<Secret>,
     /// Whether unknown devices are created.
     pub auto_register: bool,
-    /// Whether streams start for their viewers.
-    pub lazy_pull: bool,
-    /// The application of its streams.
-    pub app: String,
     /// Where changes are posted.
     pub callback: Option<String>,
 }
@@ -64,6 +60,30 @@ pub struct Entry {
     pub status: Status,
     /// Since when.
     pub since: Time,
+}
+
+impl Entry {
+    /// How its media travels, if its parameters say so: `{"media":"tcp"}`, `"udp"`, `"tcp-active"`.
+    pub fn media(&self) -> Option<super::settings::Carriage> {
+        serde_json::from_value(self.param("media")?).ok()
+    }
+
+    /// Which of its streams is wanted, if its parameters say so: `{"stream":1}`.
+    pub fn stream_number(&self) -> Option<u8> {
+        self.param("stream")?.as_u64().and_then(|number| u8::try_from(number).ok())
+    }
+
+    /// Whether a parameter is true.
+    pub fn flag(&self, name: &str) -> bool {
+        self.param(name).and_then(|value| value.as_bool()).unwrap_or(false)
+    }
+
+    fn param(&self, name: &str) -> Option<serde_json::Value> {
+        if self.params.len() <= 2 {
+            return None;
+        }
+        serde_json::from_str::<serde_json::Value>(&self.params).ok()?.get(name).cloned()
+    }
 }
 
 /// The roster.
@@ -131,9 +151,7 @@ impl Roster {
         let password = device.password.as_ref().or(group.password.as_ref()).filter(|password| !password.0.is_empty());
         let username = Some(device.username.clone()).filter(|name| !name.is_empty());
         match password {
-            Some(password) => {
-                Say::Verdict(Verdict::Admit { platform: group.platform, password: Some(password.0.clone()), username })
-            }
+            Some(password) => Say::Verdict(Verdict::Admit { platform: group.platform, password: Some(password.0.clone()), username }),
             None if self.no_password => Say::Verdict(Verdict::Admit { platform: group.platform, password: None, username }),
             None => refuse(403, "neither it nor its group has a password, and gb28181.no_password is off"),
         }
@@ -153,8 +171,6 @@ impl Roster {
             enabled: group.enabled,
             password: group.gb_password.clone(),
             auto_register: group.auto_register,
-            lazy_pull: group.lazy_pull,
-            app: group.app.clone(),
             callback: group.callback.clone().filter(|url| !url.is_empty()),
         };
         lists.platforms.insert(platform, id);
@@ -232,13 +248,8 @@ impl Roster {
     }
 
     /// How many devices there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.read().devices.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.read().devices.is_empty()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Lists> {

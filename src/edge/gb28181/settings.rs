@@ -142,7 +142,11 @@ impl Settings {
             invite: self.invite.0,
             query: self.query.0,
             catalog: Patience { first: self.catalog_first.0, gap: self.catalog_gap.0, ..Patience::default() },
-            records: Patience { first: self.query.0.max(Duration::from_secs(15)), gap: self.catalog_gap.0.max(Duration::from_secs(8)), ..Patience::default() },
+            records: Patience {
+                first: self.query.0.max(Duration::from_secs(15)),
+                gap: self.catalog_gap.0.max(Duration::from_secs(8)),
+                ..Patience::default()
+            },
             reset_alarms: self.reset_alarms,
             trace_bytes: self.trace.bytes(),
             ..server::Config::default()

@@ -125,13 +125,6 @@ impl Signalling {
         route
     }
 
-    /// The events of a call that a device made.
-    pub fn adopt(&self, call: CallId) -> mpsc::UnboundedReceiver<CallEvent> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.lock().calls.insert(call, sender);
-        receiver
-    }
-
     /// The same for what asks a question: its answer comes to the receiver.
     pub fn ask<E>(&self, act: impl FnOnce(&mut Server, Timestamp) -> Result<QueryId, E>) -> Result<mpsc::UnboundedReceiver<Part>, E> {
         let mut core = self.lock();

@@ -51,6 +51,7 @@ impl Invite {
         Invite {
             channel,
             purpose: For::Play,
+            ssrc: None,
             media,
             carriage,
             range: None,

@@ -1,0 +1,119 @@
+//! Connects the API with the GB28181 edge: its questions in the edge's words.
+
+use super::plane::{Asked, Devices, Motion, Preset, PresetAct, Refusal, Target};
+use crate::base::id::StreamKey;
+use crate::edge::gb28181::{self, Failure, Handle};
+use crate::model::id::{DeviceId, GbId, GroupId};
+use crate::proto::gb28181::Id;
+use crate::proto::gb28181::manscdp::Control;
+use crate::proto::gb28181::ptz;
+use std::time::Duration;
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        match failure {
+            Failure::Offline => Refusal::Offline,
+            Failure::Timeout => Refusal::Timeout,
+            Failure::Refused { status, reason } => Refusal::Refused { status, reason },
+            Failure::Failed => Refusal::Refused { status: 200, reason: "its answer says ERROR".to_owned() },
+            Failure::Stopped => Refusal::Unavailable("it was stopped meanwhile".to_owned()),
+            Failure::Unavailable(why) => Refusal::Unavailable(why),
+        }
+    }
+}
+
+fn id(code: &GbId) -> Result<Id, Refusal> {
+    Id::new(code.as_str()).ok_or_else(|| Refusal::Unavailable(format!("{code} is no id of GB/T 28181")))
+}
+
+fn target(target: &Target) -> Result<gb28181::Target, Refusal> {
+    let channel = id(&target.channel_gb_id)?;
+    Ok(gb28181::Target { device: target.device, channel, stream: Some(target.stream), key: target.key.clone(), range: None })
+}
+
+fn control(handle: &Handle, to: Target, control: Control) -> Asked<'_> {
+    Box::pin(async move { Ok(handle.control(to.device, id(&to.channel_gb_id)?, control).await?) })
+}
+
+/// A speed from -1 to 1 as one of `most` steps; the slightest movement is one.
+fn steps(speed: f64, most: f64) -> i16 {
+    let steps = (speed.clamp(-1.0, 1.0) * most).round();
+    if steps == 0.0 && speed != 0.0 { speed.signum() as i16 } else { steps as i16 }
+}
+
+impl Devices for Handle {
+    fn start(&self, to: Target, patience: Duration) -> Asked<'_> {
+        Box::pin(async move { Ok(Handle::start(self, target(&to)?, patience).await?) })
+    }
+
+    fn stop(&self, to: Target) -> Asked<'_> {
+        Box::pin(async move { Ok(Handle::stop(self, &to.key).await?) })
+    }
+
+    fn refresh(&self, device: DeviceId, patience: Duration) -> Asked<'_> {
+        Box::pin(async move { Ok(Handle::refresh(self, device, patience).await.map(drop)?) })
+    }
+
+    fn unlock(&self, device: DeviceId) -> Asked<'_> {
+        Handle::unlock(self, device);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn changed(&self, device: DeviceId) {
+        Handle::changed(self, device);
+    }
+
+    fn forgotten(&self, device: DeviceId) {
+        // its row is gone, which the edge sees when it looks
+        Handle::changed(self, device);
+    }
+
+    fn halted(&self, group: GroupId) {
+        Handle::halted(self, group);
+    }
+
+    fn playback(&self, to: Target, from: i64, until: i64, patience: Duration) -> Asked<'_, StreamKey> {
+        Box::pin(async move {
+            let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
+            Ok(Handle::playback(self, target(&to)?, seconds(from), seconds(until), patience).await?)
+        })
+    }
+
+    fn steer(&self, to: Target, motion: Motion) -> Asked<'_> {
+        let Motion { pan, tilt, zoom, focus, iris } = motion;
+        let moves = ptz::Command::Move { pan: steps(pan, 255.0), tilt: steps(tilt, 255.0), zoom: steps(zoom, 15.0) as i8 };
+        // the wire says near, the API far
+        let lens = ptz::Command::Lens { focus: -steps(focus, 255.0), iris: steps(iris, 255.0) };
+        let lens_moves = focus != 0.0 || iris != 0.0;
+        let head_moves = pan != 0.0 || tilt != 0.0 || zoom != 0.0;
+        Box::pin(async move {
+            let channel = id(&to.channel_gb_id)?;
+            // a stop stops both, since nobody says which of them moves
+            if head_moves || !lens_moves {
+                self.control(to.device, channel, Control::Ptz(moves)).await?;
+            }
+            if lens_moves || !head_moves {
+                self.control(to.device, channel, Control::Ptz(lens)).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn preset(&self, to: Target, act: PresetAct, id: u8) -> Asked<'_> {
+        let command = match act {
+            PresetAct::Set => ptz::Command::SetPreset(id),
+            PresetAct::Goto => ptz::Command::CallPreset(id),
+            PresetAct::Delete => ptz::Command::DeletePreset(id),
+        };
+        control(self, to, Control::Ptz(command))
+    }
+
+    fn presets(&self, to: Target, patience: Duration) -> Asked<'_, Vec<Preset>> {
+        Box::pin(async move {
+            let presets = Handle::presets(self, to.device, id(&to.channel_gb_id)?, patience).await?;
+            // a number is what GotoPreset takes; a camera that names its presets otherwise cannot be told to go there
+            let numbered = presets.into_iter().filter_map(|preset| Some(Preset { id: preset.id.trim().parse().ok()?, name: preset.name }));
+            Ok(numbered.collect())
+        })
+    }
+}

@@ -1,0 +1,567 @@
+//! Streams that are fetched from devices: one call each, shared by all viewers, brought back while they are to run.
+
+use super::address::Addresses;
+use super::media::{self, Codec, Expect, Media, Receiving};
+use super::roster::{Entry, Roster};
+use super::settings::{Carriage, Settings};
+use super::signalling::{CallEvent, Signalling};
+use super::states::States;
+use crate::base::error::End;
+use crate::base::id::StreamKey;
+use crate::media::time::Timestamp;
+use crate::model::id::{DeviceId, StreamId};
+use crate::model::stream;
+use crate::model::time::Time;
+use crate::proto::gb28181::manscdp::Control;
+use crate::proto::gb28181::mansrtsp;
+use crate::proto::gb28181::sdp;
+use crate::proto::gb28181::server::{Answered, CallEnd, CallId, DeviceKey, Invite, Unanswered};
+use crate::proto::gb28181::{Id, ssrc::Ssrc};
+use crate::runtime::task::Tasks;
+use crate::stream::Registry;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// A channel and the stream that it becomes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// The device.
+    pub device: DeviceId,
+    /// The channel's id in the signalling.
+    pub channel: Id,
+    /// The stream's row; `None` for a playback.
+    pub stream: Option<StreamId>,
+    /// The stream's name in URLs.
+    pub key: StreamKey,
+    /// Of a playback: from and to, Unix seconds.
+    pub range: Option<(u64, u64)>,
+}
+
+/// Why a device did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It is not registered.
+    #[error("the device is not online")]
+    Offline,
+    /// It did not answer in time.
+    #[error("the device did not answer in time")]
+    Timeout,
+    /// It refused.
+    #[error("the device refused: {status} {reason}")]
+    Refused {
+        /// The SIP status.
+        status: u16,
+        /// Its reason phrase.
+        reason: String,
+    },
+    /// It answered that it failed.
+    #[error("the device answered with an error")]
+    Failed,
+    /// Somebody stopped it meanwhile.
+    #[error("it was stopped")]
+    Stopped,
+    /// We cannot: no ports, no SSRC, too much at once.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<Unanswered> for Failure {
+    fn from(why: Unanswered) -> Failure {
+        match why {
+            Unanswered::Offline => Failure::Offline,
+            Unanswered::Timeout => Failure::Timeout,
+            Unanswered::Refused(status) => Failure::Refused { status, reason: crate::proto::sip::message::reason(status).to_owned() },
+            Unanswered::Failed => Failure::Failed,
+            Unanswered::Busy => Failure::Unavailable("too many requests to the device are open".to_owned()),
+        }
+    }
+}
+
+impl From<CallEnd> for Failure {
+    fn from(end: CallEnd) -> Failure {
+        match end {
+            CallEnd::Refused { status, reason } => Failure::Refused { status, reason },
+            CallEnd::Timeout => Failure::Timeout,
+            CallEnd::DeviceGone => Failure::Offline,
+            CallEnd::Cancelled | CallEnd::HungUp => Failure::Stopped,
+            CallEnd::RemoteBye | CallEnd::Finished | CallEnd::Unacked => Failure::Failed,
+        }
+    }
+}
+
+/// How far a pull is.
+#[derive(Debug, Clone, PartialEq)]
+enum State {
+    /// An INVITE is out, or about to be; the number counts the attempts.
+    Calling(u64),
+    /// The device answered.
+    Up,
+    /// The attempt failed; maybe another follows.
+    Failed(u64, Failure),
+}
+
+/// What a pull is told from outside.
+#[derive(Debug)]
+enum Order {
+    /// Try again at once.
+    Hurry,
+    /// End.
+    Stop,
+    /// Control the playback.
+    Control(mansrtsp::Command, tokio::sync::oneshot::Sender<Result<(), Failure>>),
+}
+
+struct Slot {
+    target: Target,
+    /// Runs until it is stopped; else until its viewers are gone.
+    keep: bool,
+    state: watch::Receiver<State>,
+    orders: mpsc::UnboundedSender<Order>,
+    call: Option<CallId>,
+}
+
+/// All pulls. Cloning shares them.
+#[derive(Clone)]
+pub struct Pulls(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    slots: Mutex<HashMap<StreamKey, Slot>>,
+    /// Devices that refused TCP, or of which nothing arrived over it.
+    udp_only: Mutex<HashSet<DeviceKey>>,
+    /// INVITEs that may wait for their answer at once.
+    calling: Semaphore,
+}
+
+/// What pulls stand on.
+pub struct Parts {
+    /// The signalling.
+    pub signalling: Signalling,
+    /// The media ports.
+    pub media: Media,
+    /// The devices.
+    pub roster: Arc<Roster>,
+    /// Where states go.
+    pub states: States,
+    /// The streams.
+    pub registry: Registry,
+    /// Our addresses.
+    pub addresses: Arc<Addresses>,
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// Where their tasks run.
+    pub tasks: Tasks,
+}
+
+/// INVITEs that wait for their answer at once.
+const CALLING: usize = 200;
+/// The longest pause between two attempts.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// How often a pull looks after itself.
+const LOOK: Duration = Duration::from_secs(1);
+/// Devices that are remembered for refusing TCP.
+const UDP_ONLY_MAX: usize = 100_000;
+
+impl Pulls {
+    /// None yet.
+    pub fn new(parts: Parts) -> Pulls {
+        Pulls(Arc::new(Inner { parts, slots: Mutex::default(), udp_only: Mutex::default(), calling: Semaphore::new(CALLING) }))
+    }
+
+    /// Starts a pull, or joins one that runs, and waits for the device's answer. `keep`: it runs until [`Pulls::stop`] and comes
+    /// back after every loss; else it ends when its last viewer has been gone for a while.
+    pub async fn start(&self, target: Target, keep: bool, patience: Duration) -> Result<(), Failure> {
+        let mut state = self.begin(target, keep);
+        let first = match &*state.borrow_and_update() {
+            State::Up => return Ok(()),
+            State::Calling(n) => *n,
+            State::Failed(n, _) => n + 1,
+        };
+        let answered = |state: &State| match state {
+            State::Up => true,
+            State::Failed(n, _) => *n >= first,
+            State::Calling(_) => false,
+        };
+        match tokio::time::timeout(patience, state.wait_for(answered)).await {
+            Err(_) => Err(Failure::Timeout),
+            Ok(Err(_)) => Err(Failure::Stopped),
+            Ok(Ok(state)) => match &*state {
+                State::Failed(_, failure) => Err(failure.clone()),
+                State::Up | State::Calling(_) => Ok(()),
+            },
+        }
+    }
+
+    /// The same without waiting.
+    pub fn keep(&self, target: Target) {
+        self.begin(target, true);
+    }
+
+    fn begin(&self, target: Target, keep: bool) -> watch::Receiver<State> {
+        let mut slots = self.slots();
+        if let Some(slot) = slots.get_mut(&target.key) {
+            slot.keep |= keep;
+            let _ = slot.orders.send(Order::Hurry);
+            return slot.state.clone();
+        }
+        let (sender, state) = watch::channel(State::Calling(0));
+        let (orders, inbox) = mpsc::unbounded_channel();
+        slots.insert(target.key.clone(), Slot { target: target.clone(), keep, state: state.clone(), orders, call: None });
+        drop(slots);
+        let pulls = self.clone();
+        self.0.parts.tasks.spawn("gb28181 stream", async move { pulls.run(target, sender, inbox).await });
+        state
+    }
+
+    /// Ends a pull and waits until its call is over. What does not run is no failure.
+    pub async fn stop(&self, key: &StreamKey) {
+        let state = self.slots().get_mut(key).map(|slot| {
+            slot.keep = false;
+            let _ = slot.orders.send(Order::Stop);
+            slot.state.clone()
+        });
+        if let Some(mut state) = state {
+            // the sender is dropped with the task
+            let over = async { while state.changed().await.is_ok() {} };
+            let _ = tokio::time::timeout(Duration::from_secs(5), over).await;
+        }
+    }
+
+    /// Ends all pulls of the devices that `which` picks.
+    pub fn stop_all(&self, which: impl Fn(DeviceId) -> bool) {
+        for slot in self.slots().values_mut().filter(|slot| which(slot.target.device)) {
+            slot.keep = false;
+            let _ = slot.orders.send(Order::Stop);
+        }
+    }
+
+    /// Controls a playback.
+    pub async fn control(&self, key: &StreamKey, command: mansrtsp::Command) -> Result<(), Failure> {
+        let (sender, result) = tokio::sync::oneshot::channel();
+        let orders = self.slots().get(key).map(|slot| slot.orders.clone()).ok_or(Failure::Stopped)?;
+        orders.send(Order::Control(command, sender)).map_err(|_| Failure::Stopped)?;
+        result.await.unwrap_or(Err(Failure::Stopped))
+    }
+
+    /// Whether a stream is pulled, or about to be.
+    pub fn runs(&self, key: &StreamKey) -> bool {
+        self.slots().contains_key(key)
+    }
+
+    /// The calls of a device: stream and call.
+    pub fn calls_of(&self, device: DeviceId) -> Vec<(StreamKey, CallId)> {
+        let slots = self.slots();
+        slots.values().filter(|slot| slot.target.device == device).filter_map(|slot| Some((slot.target.key.clone(), slot.call?))).collect()
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<StreamKey, Slot>> {
+        self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The life of one pull: attempt, hold, and again while it is to be kept.
+    async fn run(&self, target: Target, state: watch::Sender<State>, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let stop = self.0.parts.tasks.stopping();
+        let mut pause = self.0.parts.settings.retry.0;
+        for attempt in 0.. {
+            state.send_replace(State::Calling(attempt));
+            let called = tokio::select! {
+                called = self.call(&target) => called,
+                () = stopped(&mut orders) => Err(Failure::Stopped),
+                () = stop.requested() => Err(Failure::Stopped),
+            };
+            let over = match called {
+                Err(failure) => {
+                    self.failed(&target, &failure);
+                    failure
+                }
+                Ok(up) => {
+                    state.send_replace(State::Up);
+                    pause = self.0.parts.settings.retry.0;
+                    let over = self.hold(&target, up, &mut orders).await;
+                    tracing::info!(stream = %target.key, channel = %target.channel, why = %over, "gb28181 stream over");
+                    over
+                }
+            };
+            state.send_replace(State::Failed(attempt, over.clone()));
+            // a device that is gone starts its streams when it is back
+            let again = self.slots().get(&target.key).is_some_and(|slot| slot.keep) && !matches!(over, Failure::Stopped | Failure::Offline);
+            if !again || stop.is_requested() {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
+                order = orders.recv() => match order {
+                    Some(Order::Hurry) => {}
+                    Some(Order::Control(_, answer)) => { let _ = answer.send(Err(Failure::Stopped)); }
+                    Some(Order::Stop) | None => break,
+                },
+                () = stop.requested() => break,
+            }
+        }
+        self.slots().remove(&target.key);
+    }
+
+    fn failed(&self, target: &Target, failure: &Failure) {
+        if *failure == Failure::Stopped {
+            return;
+        }
+        tracing::info!(stream = %target.key, channel = %target.channel, why = %failure, "gb28181 stream not started");
+        self.0.parts.registry.refuse(&target.key, &failure.to_string());
+        if let Some(id) = target.stream {
+            let at = Time::from_nanos(self.0.parts.signalling.clock().unix().0);
+            self.0.parts.states.stream(stream::Change { id, status: stream::Status::Failed, at });
+        }
+    }
+
+    /// One INVITE, and a second one over UDP if the device does not want TCP.
+    async fn call(&self, target: &Target) -> Result<Up, Failure> {
+        let parts = &self.0.parts;
+        let entry = parts.roster.by_id(target.device).ok_or(Failure::Offline)?;
+        let _place = self.0.calling.acquire().await.map_err(|_| Failure::Stopped)?;
+        for carriage in self.carriages(&entry) {
+            let mut up = self.invite(&entry, target, carriage)?;
+            if let Some(slot) = self.slots().get_mut(&target.key) {
+                slot.call = Some(up.call);
+            }
+            match up.events.recv().await {
+                Some(CallEvent::Answered(answered)) => {
+                    up.take_answer(&answered);
+                    return Ok(up);
+                }
+                Some(CallEvent::Ended(CallEnd::Refused { status, reason })) if carriage.is_tcp() && is_about_media(status) => {
+                    tracing::info!(device = %entry.key, status, reason, "the device does not take media over TCP, trying UDP");
+                    self.remember_udp(entry.key);
+                    up.receiving.end(End::Denied(format!("{status} {reason}")));
+                }
+                Some(CallEvent::Ended(end)) => {
+                    let failure = Failure::from(end);
+                    up.receiving.end(End::Denied(failure.to_string()));
+                    return Err(failure);
+                }
+                Some(CallEvent::Controlled(..)) | None => return Err(Failure::Failed),
+            }
+        }
+        Err(Failure::Failed)
+    }
+
+    fn carriages(&self, entry: &Entry) -> Vec<sdp::Carriage> {
+        let wanted = entry.media().unwrap_or(self.0.parts.settings.media);
+        let udp_only = self.0.udp_only.lock().unwrap_or_else(PoisonError::into_inner).contains(&entry.key);
+        match wanted {
+            _ if udp_only && entry.media().is_none() => vec![sdp::Carriage::Udp],
+            Carriage::Udp => vec![sdp::Carriage::Udp],
+            Carriage::Tcp => vec![sdp::Carriage::TcpPassive, sdp::Carriage::Udp],
+            Carriage::TcpActive => vec![sdp::Carriage::TcpActive, sdp::Carriage::Udp],
+        }
+    }
+
+    fn remember_udp(&self, key: DeviceKey) {
+        let mut known = self.0.udp_only.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < UDP_ONLY_MAX {
+            known.insert(key);
+        }
+    }
+
+    /// Expects the media, then sends the INVITE: a device may send the instant it answers.
+    fn invite(&self, entry: &Entry, target: &Target, carriage: sdp::Carriage) -> Result<Up, Failure> {
+        let parts = &self.0.parts;
+        let path = parts.signalling.with(|server, _| server.device(&entry.key)).and_then(|device| device.path).ok_or(Failure::Offline)?;
+        let host = parts.addresses.seen_by(path.remote.ip(), parts.media.address().ip());
+        let (ssrc, receiving) = self.expect(entry, target, carriage, path.remote)?;
+        let purpose = if target.range.is_some() { sdp::Purpose::Playback } else { sdp::Purpose::Play };
+        let invite = Invite {
+            purpose,
+            ssrc: Some(ssrc),
+            range: target.range,
+            stream: entry.stream_number(),
+            senior: entry.flag("senior_sdp"),
+            ..Invite::play(target.channel, SocketAddr::new(host, receiving.port()), carriage)
+        };
+        let (call, events) = parts.signalling.call(|server, now| server.invite(now, &entry.key, invite).map(|(call, _)| call))?;
+        Ok(Up { call, events, receiving, device: entry.key, tcp: carriage.is_tcp() })
+    }
+
+    /// An SSRC that no other call has, and the media that comes with it.
+    fn expect(&self, entry: &Entry, target: &Target, carriage: sdp::Carriage, device: SocketAddr) -> Result<(Ssrc, Receiving), Failure> {
+        let parts = &self.0.parts;
+        let release = |taken: Vec<Ssrc>| parts.signalling.with(|server, _| taken.into_iter().for_each(|ssrc| server.release_ssrc(ssrc)));
+        let mut taken = Vec::new();
+        // a device may use an SSRC of its own that happens to be one of ours
+        for _ in 0..16 {
+            let ssrc = parts.signalling.with(|server, _| server.reserve_ssrc(&entry.key.platform, target.range.is_none()));
+            let Some(ssrc) = ssrc else { break };
+            let expect = Expect {
+                transport: match carriage {
+                    sdp::Carriage::Udp => media::Transport::Udp,
+                    sdp::Carriage::TcpPassive => media::Transport::TcpPassive,
+                    sdp::Carriage::TcpActive => media::Transport::TcpActive,
+                },
+                device: Some(device.ip().to_canonical()),
+                own_port: entry.flag("own_port"),
+                ..Expect::new(target.key.clone(), ssrc.0)
+            };
+            match parts.media.expect(expect) {
+                Ok(receiving) => {
+                    release(taken);
+                    return Ok((ssrc, receiving));
+                }
+                Err(media::CannotExpect::SsrcTaken(_)) => taken.push(ssrc),
+                Err(error) => {
+                    taken.push(ssrc);
+                    release(taken);
+                    return Err(Failure::Unavailable(error.to_string()));
+                }
+            }
+        }
+        release(taken);
+        Err(Failure::Unavailable("no SSRC is free".to_owned()))
+    }
+
+    /// Looks after a call that is up until it is over; gives the reason.
+    async fn hold(&self, target: &Target, mut up: Up, orders: &mut mpsc::UnboundedReceiver<Order>) -> Failure {
+        let parts = &self.0.parts;
+        let stop = parts.tasks.stopping();
+        let mut waiting: HashMap<u32, tokio::sync::oneshot::Sender<Result<(), Failure>>> = HashMap::new();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut idle_since = None;
+        let mut heard = Timestamp::ZERO;
+        loop {
+            tokio::select! {
+                event = up.events.recv() => match event {
+                    Some(CallEvent::Ended(end)) => {
+                        up.receiving.end(match end {
+                            CallEnd::Finished | CallEnd::RemoteBye => End::PeerClosed,
+                            ref other => End::Denied(other.to_string()),
+                        });
+                        return end.into();
+                    }
+                    Some(CallEvent::Controlled(number, result)) => if let Some(answer) = waiting.remove(&number) {
+                        let refused = |status| Failure::Refused { status, reason: "the device does not control this playback".to_owned() };
+                        let _ = answer.send(result.map(drop).map_err(refused));
+                    },
+                    Some(CallEvent::Answered(_)) => {}
+                    None => return Failure::Failed,
+                },
+                end = up.receiving.ended() => {
+                    parts.signalling.with(|server, now| server.hang_up(now, up.call));
+                    if up.tcp && up.receiving.report().packets == 0 {
+                        // it answered and never connected: the next attempt is over UDP
+                        self.remember_udp(up.device);
+                    }
+                    return match end {
+                        End::Stopped | End::Kicked(_) => Failure::Stopped,
+                        End::Silent => Failure::Timeout,
+                        _ => Failure::Failed,
+                    };
+                }
+                () = up.receiving.key_wanted() => {
+                    // whether it obeys is seen in the stream
+                    let _ = parts.signalling.with(|server, now| server.control(now, &up.device, target.channel, &Control::KeyFrame));
+                }
+                order = orders.recv() => match order {
+                    Some(Order::Hurry) => {}
+                    Some(Order::Control(command, answer)) => match parts.signalling.with(|server, now| server.playback(now, up.call, command)) {
+                        Ok(number) => {
+                            match command {
+                                mansrtsp::Command::Pause => up.receiving.hold(true),
+                                mansrtsp::Command::Resume | mansrtsp::Command::Seek(_) => up.receiving.hold(false),
+                                _ => {}
+                            }
+                            waiting.insert(number, answer);
+                        }
+                        Err(why) => { let _ = answer.send(Err(why.into())); }
+                    },
+                    Some(Order::Stop) | None => {
+                        parts.signalling.with(|server, now| server.hang_up(now, up.call));
+                        return Failure::Stopped;
+                    }
+                },
+                _ = look.tick() => {
+                    let now = parts.signalling.clock().now();
+                    if matches!(up.receiving.state(), media::State::Live) && now.since(heard) > Duration::from_secs(20) {
+                        // its media flows: it is there, whatever its life signs do
+                        heard = now;
+                        parts.signalling.with(|server, now| server.heard(now, &up.device));
+                    }
+                    if self.is_idle(target, now, &mut idle_since) {
+                        parts.signalling.with(|server, now| server.hang_up(now, up.call));
+                        return Failure::Stopped;
+                    }
+                }
+                () = stop.requested() => {
+                    parts.signalling.with(|server, now| server.hang_up(now, up.call));
+                    return Failure::Stopped;
+                }
+            }
+        }
+    }
+
+    /// Whether a stream that runs for its viewers has had none for long enough.
+    fn is_idle(&self, target: &Target, now: Timestamp, since: &mut Option<Timestamp>) -> bool {
+        let parts = &self.0.parts;
+        let kept = self.slots().get(&target.key).is_none_or(|slot| slot.keep);
+        let watched = parts.registry.get(&target.key).is_some_and(|stream| stream.viewers() > 0);
+        if kept || watched {
+            *since = None;
+            return false;
+        }
+        let linger = if target.range.is_some() { parts.settings.playback_linger.0 } else { parts.settings.linger.0 };
+        let since = *since.get_or_insert(now);
+        now.since(since) >= linger && !parts.registry.wanted_now().contains(&target.key)
+    }
+}
+
+/// A call and its media.
+struct Up {
+    call: CallId,
+    events: mpsc::UnboundedReceiver<CallEvent>,
+    receiving: Receiving,
+    device: DeviceKey,
+    tcp: bool,
+}
+
+impl Up {
+    fn take_answer(&self, answered: &Answered) {
+        let description = answered.description.as_ref();
+        let payloads = description.map(|description| {
+            description
+                .formats
+                .iter()
+                .map(|number| {
+                    let named = description.encoding(*number).map(Codec::named);
+                    (*number, named.unwrap_or(Codec::usual(*number)))
+                })
+                .collect()
+        });
+        self.receiving.answer(media::Answer {
+            ssrc: description.and_then(|description| description.ssrc).map(|ssrc| ssrc.0),
+            source: Some(answered.remote).filter(|remote| remote.port() != 0),
+            payloads: payloads.unwrap_or_default(),
+        });
+        if answered.carriage == sdp::Carriage::TcpActive {
+            self.receiving.connect(answered.remote);
+        }
+    }
+}
+
+/// Statuses that may mean "not over TCP".
+fn is_about_media(status: u16) -> bool {
+    matches!(status, 400 | 415 | 488 | 500 | 501 | 606)
+}
+
+/// Returns when the pull is told to end; other orders are for later.
+async fn stopped(orders: &mut mpsc::UnboundedReceiver<Order>) {
+    loop {
+        match orders.recv().await {
+            Some(Order::Stop) | None => return,
+            Some(Order::Control(_, answer)) => {
+                let _ = answer.send(Err(Failure::Stopped));
+            }
+            Some(Order::Hurry) => {}
+        }
+    }
+}

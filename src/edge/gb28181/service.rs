@@ -1,0 +1,556 @@
+//! Puts the parts together and follows what happens: devices that come and go, what the store says, who wants a stream.
+
+use super::address::Addresses;
+use super::handle::Handle;
+use super::media::Media;
+use super::pull::{self, Failure, Pulls, Target};
+use super::roster::{Entry, Roster};
+use super::settings::{Settings, Sip};
+use super::signalling::{Happening, Signalling};
+use super::states::States;
+use super::sync::Syncs;
+use super::wire::{Inbound, Listeners};
+use crate::base::id::StreamKey;
+use crate::base::pii::Pii;
+use crate::model::alarm::Alarm;
+use crate::model::device::{self, Draft, Kind, Registration, Status, Transport};
+use crate::model::id::{AlarmId, DeviceId, GbId, GroupId, StreamId};
+use crate::model::stream::Stream;
+use crate::model::tenant::Scope;
+use crate::model::time::Time;
+use crate::proto::gb28181::server::{AskId, DeviceKey, Event, Fresh, Gone, Restored, Server, Verdict};
+use crate::proto::gb28181::{Id, Version, id};
+use crate::proto::sip;
+use crate::runtime::clock::Clock;
+use crate::runtime::task::Tasks;
+use crate::store::{Change, Seen, Store};
+use crate::stream::{self, Registry};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What the service is built from.
+pub struct Parts {
+    /// Where devices register.
+    pub sip: Sip,
+    /// The settings.
+    pub settings: Settings,
+    /// The media ports.
+    pub media: Media,
+    /// The rows.
+    pub store: Store,
+    /// The streams.
+    pub registry: Registry,
+    /// The clock.
+    pub clock: Clock,
+    /// Where its tasks run.
+    pub tasks: Tasks,
+}
+
+/// Everything that the tasks of this edge share.
+pub(super) struct Service {
+    pub signalling: Signalling,
+    pub pulls: Pulls,
+    pub syncs: Syncs,
+    pub roster: Arc<Roster>,
+    pub states: States,
+    pub store: Store,
+    pub registry: Registry,
+    pub media: Media,
+    pub tasks: Tasks,
+}
+
+/// Devices read from the store at once.
+const PORTION: u32 = 1000;
+/// How long a player's wish for a stream is worked on.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Opens the ports, takes over what was registered before a restart, and runs.
+pub async fn start(parts: Parts) -> Result<Handle, String> {
+    let Parts { sip, settings, media, store, registry, clock, tasks } = parts;
+    let settings = Arc::new(settings);
+    let addresses = Arc::new(Addresses::new(settings.public()?, settings.public_ip_for_all));
+    let listeners = Listeners::open(&sip, addresses.clone())?;
+    let roster = Arc::new(Roster::new(settings.no_password));
+    // before it is read, so that nothing is missed in between
+    let changes = store.watch();
+    let wants = registry.watch();
+    let registrations = read(&store, &roster).await.map_err(|error| format!("gb28181: cannot read devices: {error}"))?;
+
+    let mut server = Server::new(settings.machine(), rand::random());
+    server.set_platforms(roster.platforms());
+    let (signalling, happenings) = Signalling::start(server, roster.clone(), listeners.wire(), clock.clone(), &tasks);
+    let restored = restore(registrations, &signalling, clock.unix());
+    let count = restored.len();
+    let reachable: Vec<_> = restored.iter().filter(|device| device.path.is_some()).map(|device| device.key).collect();
+    signalling.with(|server, now| {
+        server.set_wall(now, clock.unix());
+        server.restore(now, restored);
+    });
+    let (states, writer) = States::new(store.clone(), roster.clone(), settings.callbacks);
+    let stop = tasks.stopping();
+    tasks.spawn("gb28181 states", writer.run(stop));
+    let pulls = Pulls::new(pull::Parts {
+        signalling: signalling.clone(),
+        media: media.clone(),
+        roster: roster.clone(),
+        states: states.clone(),
+        registry: registry.clone(),
+        addresses,
+        settings: settings.clone(),
+        tasks: tasks.clone(),
+    });
+    let syncs = Syncs::new(signalling.clone(), store.clone(), settings.clone());
+    let service =
+        Arc::new(Service { signalling: signalling.clone(), pulls, syncs, roster, states, store, registry, media, tasks: tasks.clone() });
+    service.run(happenings, changes, wants);
+    for address in signalling.wire().addresses() {
+        tracing::info!(%address, "GB28181 devices register here, over UDP and TCP");
+    }
+    tracing::info!(devices = service.roster.count(), registered = count, "gb28181 ready");
+    listeners.start(Arc::new(signalling) as Arc<dyn Inbound>, &tasks);
+    let starting = service.clone();
+    tasks.spawn("gb28181 streams", async move {
+        let stop = starting.tasks.stopping();
+        tokio::select! {
+            () = stop.requested() => {}
+            () = starting.start_all(reachable) => {}
+        }
+    });
+    Ok(Handle::new(service))
+}
+
+/// Reads groups and devices; gives the registrations of those that were on.
+async fn read(store: &Store, roster: &Roster) -> crate::store::Result<Vec<(DeviceKey, Registration)>> {
+    for group in store.gb_groups().await? {
+        roster.put_group(group.id, Some(&group));
+    }
+    let (mut after, mut on) = (None, Vec::new());
+    loop {
+        let portion = store.devices_after(after, PORTION).await?;
+        for device in &portion {
+            roster.put_device(device.id, Some(device));
+            if let (Status::On, Some(registration), Some(entry)) = (device.status, &device.registration, roster.by_id(device.id)) {
+                on.push((entry.key, registration.clone()));
+            }
+        }
+        match portion.last() {
+            Some(last) => after = Some(last.id),
+            None => return Ok(on),
+        }
+    }
+}
+
+/// The devices that were on before a restart count as on; what they do not show within the usual time is told then.
+fn restore(on: Vec<(DeviceKey, Registration)>, signalling: &Signalling, unix: crate::media::time::Timestamp) -> Vec<Restored> {
+    let now = unix.0 / 1_000_000;
+    on.into_iter()
+        .map(|(key, registration)| {
+            let left = u64::try_from(registration.expires.saturating_sub(now)).unwrap_or(0);
+            let path = match registration.transport {
+                Transport::Udp => signalling.wire().restore(registration.source),
+                Transport::Tcp => None,
+            };
+            Restored {
+                key,
+                path,
+                // an expired one gets the time to renew that a running one would get
+                expires_in: Duration::from_millis(left).max(Duration::from_secs(60)),
+                version: registration.version.as_deref().map(Version::parse).unwrap_or_default(),
+                // whoever comes back from another address shows its password again
+                authenticated: true,
+            }
+        })
+        .collect()
+}
+
+impl Service {
+    fn run(self: &Arc<Service>, happenings: mpsc::Receiver<Happening>, changes: crate::store::Changes, wants: stream::Events) {
+        let spawn = |name, task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let stop = self.tasks.stopping();
+            self.tasks.spawn(name, async move {
+                tokio::select! {
+                    () = stop.requested() => {}
+                    () = task => {}
+                }
+            });
+        };
+        let service = self.clone();
+        spawn("gb28181 events", Box::pin(async move { service.follow_devices(happenings).await }));
+        let service = self.clone();
+        spawn("gb28181 changes", Box::pin(async move { service.follow_store(changes).await }));
+        let service = self.clone();
+        spawn("gb28181 demand", Box::pin(async move { service.follow_demand(wants).await }));
+    }
+
+    fn now(&self) -> Time {
+        Time::from_nanos(self.signalling.clock().unix().0)
+    }
+
+    async fn follow_devices(self: Arc<Service>, mut happenings: mpsc::Receiver<Happening>) {
+        while let Some(happening) = happenings.recv().await {
+            match happening {
+                Happening::Create(ask, registration, group) => {
+                    let service = self.clone();
+                    self.tasks.spawn("gb28181 new device", async move { service.create(ask, *registration, group).await });
+                }
+                Happening::Event(event) => self.happened(event),
+            }
+        }
+    }
+
+    /// Creates a device at its first registration.
+    async fn create(&self, ask: AskId, registration: crate::proto::gb28181::server::Registration, group: GroupId) {
+        let made = async {
+            let code: GbId = registration.device.as_str().parse().ok()?;
+            let kind = if registration.device.kind() == id::Kind::Platform { Kind::Platform } else { Kind::Ipc };
+            let draft = Draft::new(group, kind, code);
+            match self.store.create_device(Scope::Operator, draft).await {
+                Ok(device) => {
+                    self.roster.put_device(device.id, Some(&device));
+                    tracing::info!(device = %registration.device, group = %group, "device created at its first registration");
+                    Some(())
+                }
+                Err(error) => {
+                    tracing::warn!(device = %registration.device, %error, "cannot create the device");
+                    None
+                }
+            }
+        };
+        let verdict = match made.await {
+            None => Verdict::Refuse { status: 503, why: "it could not be created" },
+            Some(()) => match self.roster.judge(&registration) {
+                super::roster::Say::Verdict(verdict) => verdict,
+                super::roster::Say::Create(_) => Verdict::Refuse { status: 503, why: "it could not be created" },
+            },
+        };
+        self.signalling.with(|server, now| server.verdict(now, ask, verdict));
+    }
+
+    fn happened(self: &Arc<Service>, event: Event) {
+        match event {
+            Event::Registered { device, fresh, path, version, expires, agent } => {
+                self.registered(device, fresh, path, version, expires, agent)
+            }
+            Event::Offline { device, why } => {
+                let Some(entry) = self.roster.device(&device) else { return };
+                if why != Gone::Removed {
+                    self.states.device(&entry, Status::Off, self.now(), None);
+                }
+                tracing::info!(%device, %why, "device off");
+            }
+            Event::Locked { device } => {
+                tracing::warn!(%device, "device locked after repeated wrong passwords");
+                if let Some(entry) = self.roster.device(&device) {
+                    self.states.device(&entry, Status::Failed, self.now(), None);
+                }
+            }
+            Event::WrongPassword { device, source, times } => {
+                tracing::info!(%device, source = %Pii(source), times, "wrong password");
+            }
+            Event::Refused { device, source, status, why } => {
+                let device = device.map(|id| id.to_string()).unwrap_or_default();
+                tracing::debug!(device, source = %Pii(source), status, why, "refused");
+            }
+            Event::Moved { device, path } => tracing::debug!(%device, path = %Pii(path), "device talks from elsewhere"),
+            Event::Changes { device, items } => self.changed(device, items),
+            Event::Alarm { device, alarm } => self.alarmed(&device, alarm),
+            Event::Positions { device, positions } => self.moved(&device, positions),
+            Event::Subscribed { device, kind, accepted } => match accepted {
+                Ok(()) => tracing::debug!(%device, ?kind, "subscribed"),
+                Err(status) => tracing::info!(%device, ?kind, status, "the device takes no subscription"),
+            },
+            Event::Faulty { device, children } => tracing::info!(%device, ?children, "the device reports faulty children"),
+            Event::VoiceInvited { call, device, .. } => {
+                // voice that nobody offered
+                tracing::info!(%device, "the device calls, but no voice is offered to it");
+                self.signalling.with(|server, now| server.hang_up(now, call));
+            }
+            Event::Unknown { device, what } => tracing::debug!(%device, what, "not understood"),
+            // these go to whoever asked
+            Event::Ask { .. }
+            | Event::Items { .. }
+            | Event::Records { .. }
+            | Event::Answered { .. }
+            | Event::CallAnswered { .. }
+            | Event::CallEnded { .. }
+            | Event::Controlled { .. } => {}
+        }
+    }
+
+    fn registered(self: &Arc<Service>, key: DeviceKey, fresh: Fresh, path: sip::Path, version: Version, expires: u32, agent: String) {
+        let Some(entry) = self.roster.device(&key) else { return };
+        let now = self.now();
+        let registration = Registration {
+            source: path.remote,
+            transport: match path.transport {
+                sip::Transport::Udp => Transport::Udp,
+                sip::Transport::Tcp => Transport::Tcp,
+            },
+            contact: format!("sip:{}@{}", key.device, path.remote),
+            at: now.0,
+            expires: now.0 + i64::from(expires) * 1000,
+            agent,
+            version: Some(version.as_str().to_owned()),
+        };
+        let was_on = entry.status == Status::On;
+        self.states.device(&entry, Status::On, now, Some(registration));
+        if fresh == Fresh::Renewed && was_on {
+            // what broke off meanwhile, or could not start after a restart of ours, gets another chance
+            let service = self.clone();
+            self.tasks.spawn("gb28181 streams", async move { service.start_streams(&entry).await });
+            return;
+        }
+        tracing::info!(device = %key, path = %Pii(path), ?version, expires, "device on");
+        let service = self.clone();
+        self.tasks.spawn("gb28181 greeting", async move {
+            let stop = service.tasks.stopping();
+            tokio::select! {
+                () = stop.requested() => {}
+                () = async {
+                    // its streams first: what was running shall run again soon
+                    service.start_streams(&entry).await;
+                    service.syncs.greet(&entry).await;
+                    service.start_streams(&entry).await;
+                } => {}
+            }
+        });
+    }
+
+    /// Starts what is to run on a device that is there.
+    pub(super) async fn start_streams(&self, entry: &Entry) {
+        let streams = match self.store.streams_of(entry.id).await {
+            Ok(streams) => streams,
+            Err(error) => return tracing::warn!(device = %entry.key, %error, "cannot read the device's streams"),
+        };
+        for stream in streams.into_iter().filter(|stream| (entry.auto_start || stream.started) && !stream.forbidden) {
+            match self.target(&stream).await {
+                Ok(target) => self.pulls.keep(target),
+                Err(error) => tracing::debug!(stream = %stream.id, %error, "not started"),
+            }
+        }
+    }
+
+    /// By which names a stream is known here.
+    pub(super) async fn target(&self, stream: &Stream) -> Result<Target, Failure> {
+        let (Some(device), Some(channel)) = (stream.device, stream.channel) else {
+            return Err(Failure::Unavailable("no device".to_owned()));
+        };
+        let unavailable = |error: &dyn std::fmt::Display| Failure::Unavailable(error.to_string());
+        let channel = self.store.channel(Scope::Operator, channel).await.map_err(|error| unavailable(&error))?;
+        let key = StreamKey::new(&stream.app, &stream.name).map_err(|error| unavailable(&error))?;
+        let channel = Id::new(channel.gb_id.as_str()).ok_or_else(|| unavailable(&"the channel's id is unusable"))?;
+        Ok(Target { device, channel, stream: Some(stream.id), key, range: None })
+    }
+
+    fn changed(self: &Arc<Service>, key: DeviceKey, items: Vec<crate::proto::gb28181::manscdp::Item>) {
+        let Some(entry) = self.roster.device(&key) else { return };
+        let service = self.clone();
+        self.tasks.spawn("gb28181 catalog changes", async move {
+            if let Err(error) = service.syncs.changes(&entry, items).await {
+                tracing::warn!(device = %key, %error, "cannot store catalog changes");
+            }
+        });
+    }
+
+    fn alarmed(&self, key: &DeviceKey, alarm: crate::proto::gb28181::manscdp::Alarm) {
+        let Some(entry) = self.roster.device(key) else { return };
+        let Some(group) = self.roster.group(entry.group) else { return };
+        let source = alarm.source.unwrap_or(key.device);
+        let Some(gb_id) = [source, key.device].iter().find_map(|id| id.as_str().parse::<GbId>().ok()) else { return };
+        tracing::info!(device = %key, %source, method = alarm.method.0, kind = alarm.kind, priority = alarm.priority, "alarm");
+        let at = alarm.time.map(Time).unwrap_or_else(|| self.now());
+        let row = Alarm {
+            id: AlarmId(0),
+            owner: group.owner,
+            group: group.id,
+            device: entry.id,
+            gb_id,
+            method: alarm.method.0,
+            kind: Some(i64::from(alarm.kind)).filter(|kind| *kind > 0),
+            priority: alarm.priority.to_string(),
+            description: alarm.description,
+            at,
+        };
+        self.states.alarm(&entry, row);
+    }
+
+    fn moved(self: &Arc<Service>, key: &DeviceKey, positions: Vec<crate::proto::gb28181::manscdp::Position>) {
+        let Some(entry) = self.roster.device(key) else { return };
+        // the device's own place; a channel's is in its catalog
+        let own = positions.into_iter().rev().find(|position| position.id.is_none_or(|id| id == key.device));
+        let Some(position) = own else { return };
+        let service = self.clone();
+        self.tasks.spawn("gb28181 position", async move {
+            let (longitude, latitude) = (position.longitude.to_string(), position.latitude.to_string());
+            let change = move |device: &mut device::Device| {
+                (device.longitude, device.latitude) = (longitude, latitude);
+                Ok::<_, crate::store::Error>(())
+            };
+            if let Err(error) = service.store.update_device(Scope::Operator, entry.id, change).await {
+                tracing::warn!(device = %entry.key, %error, "cannot store a position");
+            }
+        });
+    }
+
+    /// Keeps the roster in step with the store.
+    async fn follow_store(self: Arc<Service>, mut changes: crate::store::Changes) {
+        while let Some(seen) = changes.next().await {
+            let done = match seen {
+                Seen::Change(Change::Group(id)) => self.group_changed(id).await,
+                Seen::Change(Change::Device(id, _)) => self.device_changed(id).await,
+                Seen::Change(Change::Stream(id)) => self.stream_changed(id).await,
+                Seen::Change(_) => Ok(()),
+                Seen::Missed(n) => {
+                    tracing::warn!(missed = n, "reading all devices again");
+                    read(&self.store, &self.roster).await.map(|_| self.set_platforms())
+                }
+            };
+            if let Err(error) = done {
+                tracing::warn!(%error, "cannot follow the store");
+            }
+        }
+    }
+
+    fn set_platforms(&self) {
+        let platforms = self.roster.platforms();
+        self.signalling.with(|server, _| server.set_platforms(platforms));
+    }
+
+    async fn group_changed(&self, id: GroupId) -> crate::store::Result<()> {
+        let group = match self.store.group(Scope::Operator, id).await {
+            Ok(group) => Some(group),
+            Err(crate::store::Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let devices = self.roster.devices_of(id);
+        self.roster.put_group(id, group.as_ref());
+        self.set_platforms();
+        if group.as_ref().is_none_or(|group| !group.enabled) {
+            self.let_go(&devices, "the group is halted");
+        }
+        if let Some(group) = &group {
+            // a new platform id is a new name for each device
+            for device in
+                devices.iter().filter(|device| group.gb_id.as_ref().is_none_or(|code| code.as_str() != device.key.platform.as_str()))
+            {
+                self.device_changed(device.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn device_changed(&self, id: DeviceId) -> crate::store::Result<()> {
+        let device = match self.store.device(Scope::Operator, id).await {
+            Ok(device) => Some(device),
+            Err(crate::store::Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let before = self.roster.by_id(id);
+        if let Some(old) = self.roster.put_device(id, device.as_ref()) {
+            // gone, or known by another name: it has to register again
+            self.signalling.with(|server, now| server.remove(now, &old));
+            self.pulls.stop_all(|other| other == id);
+        }
+        match self.roster.by_id(id) {
+            Some(entry) if !entry.enabled => self.let_go(&[entry], "the device is disabled"),
+            Some(entry) => {
+                let same = before.is_some_and(|old| {
+                    old.auto_pos == entry.auto_pos && old.pos_interval == entry.pos_interval && old.alarm_method == entry.alarm_method
+                });
+                if !same {
+                    self.syncs.subscribe(&entry);
+                }
+                if entry.auto_start && entry.status == Status::On {
+                    self.start_streams(&entry).await;
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// A stream was started, stopped, forbidden or renamed.
+    async fn stream_changed(&self, id: StreamId) -> crate::store::Result<()> {
+        let stream = match self.store.stream(Scope::Operator, id).await {
+            Ok(stream) => stream,
+            Err(crate::store::Error::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Some(entry) = stream.device.and_then(|device| self.roster.by_id(device)) else { return Ok(()) };
+        let Ok(target) = self.target(&stream).await else { return Ok(()) };
+        if stream.forbidden {
+            self.pulls.stop(&target.key).await;
+        } else if (stream.started || entry.auto_start) && entry.status == Status::On {
+            self.pulls.keep(target);
+        }
+        Ok(())
+    }
+
+    /// After a restart: what ran before runs again, as far as its devices can be reached.
+    async fn start_all(&self, devices: Vec<DeviceKey>) {
+        for entry in devices.into_iter().filter_map(|key| self.roster.device(&key)) {
+            self.start_streams(&entry).await;
+        }
+    }
+
+    /// Ends everything with devices that are not wanted now.
+    pub(super) fn let_go(&self, devices: &[Entry], why: &str) {
+        let now = self.now();
+        for device in devices {
+            self.pulls.stop_all(|id| id == device.id);
+            let known = self.signalling.with(|server, now| {
+                let known = server.device(&device.key).is_some();
+                server.remove(now, &device.key);
+                known
+            });
+            if known {
+                tracing::info!(device = %device.key, why, "device let go");
+                self.states.device(device, Status::Off, now, None);
+            }
+        }
+    }
+
+    /// Players want streams that nobody sends.
+    async fn follow_demand(self: Arc<Service>, mut wants: stream::Events) {
+        for key in self.registry.wanted_now() {
+            self.wanted(key);
+        }
+        loop {
+            match wants.next().await {
+                Some(stream::Event::Wanted(key)) => self.wanted(key),
+                Some(_) => {}
+                None => {
+                    for key in self.registry.wanted_now() {
+                        self.wanted(key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wanted(self: &Arc<Service>, key: StreamKey) {
+        let service = self.clone();
+        self.tasks.spawn("gb28181 demand", async move {
+            if service.pulls.runs(&key) {
+                return;
+            }
+            let door = match service.store.door(key.app(), key.name()).await {
+                Ok(Some(door)) if door.stream.device.is_some() && door.group.lazy_pull => door,
+                Ok(_) => return,
+                Err(error) => return tracing::warn!(stream = %key, %error, "cannot look the stream up"),
+            };
+            if door.stream.forbidden || !door.group.enabled {
+                return service.registry.refuse(&key, "the stream is forbidden or its group is halted");
+            }
+            // the name in the URL may be the stream's id: the camera's own name is what is published
+            let started = match service.target(&door.stream).await {
+                Ok(target) => service.pulls.start(Target { key: key.clone(), ..target }, false, PATIENCE).await,
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = started {
+                service.registry.refuse(&key, &failure.to_string());
+            }
+        });
+    }
+}

@@ -1,5 +1,9 @@
 //! The composition root: builds everything bottom-up, hands out handles, stops top-down.
 
+use crate::api::Public;
+use crate::api::plane::{NoDevices, Unsigned};
+use crate::api::start::{Base, Ports};
+use crate::api::url::Places;
 use crate::base::id::StreamKey;
 use crate::config::Config;
 use crate::container::m3u8::Window;
@@ -10,6 +14,7 @@ use crate::edge::rtmp;
 use crate::edge::session::Sessions;
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
+use crate::store::Store;
 use crate::stream::Registry;
 use crate::stream::access::{Access, Open};
 use crate::worker::segment::{Feeds, NoSegments};
@@ -29,6 +34,7 @@ pub struct Server {
     edges: Tasks,
     /// What edges stand on: grace timers, workers.
     core: Tasks,
+    store: Store,
     registry: Registry,
     sessions: Sessions,
     http: SocketAddr,
@@ -44,7 +50,11 @@ impl Server {
         let registry = Registry::new(config.stream.clone(), clock.clone(), &core);
         let sessions = Sessions::new(clock.clone());
         let pumps = Pumps::new(config.play.clone(), clock.clone(), &edges);
-        let access: Arc<dyn Access> = Arc::new(Open::new(&config.access));
+        let store = open_store(&config, &clock).await?;
+        let sections = (config.playback.clone(), config.callbacks.clone(), Open::new(&config.access));
+        let media = (registry.clone(), sessions.clone());
+        let base = Base::open(store.clone(), media, clock.clone(), sections, &core).await.map_err(|e| e.to_string())?;
+        let access: Arc<dyn Access> = Arc::new(base.gate());
         let ready = Arc::new(AtomicBool::new(false));
 
         let parts = http::Parts {
@@ -56,8 +66,6 @@ impl Server {
             ready: readiness(&ready),
         };
         let http = Http::new(config.http.clone(), parts, &edges);
-        let listening = open_http(&config.http, &http)?;
-
         let parts = rtmp::Parts { registry: registry.clone(), sessions: sessions.clone(), pumps, access, tasks: edges.clone() };
         let rtmp = rtmp::listen(&config.rtmp, parts).await?;
         if let Some(listen) = rtmp.plain {
@@ -67,13 +75,21 @@ impl Server {
             tracing::info!(%listen, "RTMPS: publish to and play from rtmps://{listen}/{{app}}/{{stream}}");
         }
 
+        let bound = net::bind_tcp(config.http.listen).map_err(|e| format!("http.listen: cannot listen on {}: {e}", config.http.listen))?;
+        let listening = bound.local_addr().map_err(|e| e.to_string())?;
+        let rtmp_port = rtmp.plain.map_or(0, |listen| listen.port());
+        let places = Places::new(&outside(&config), Ports { rtmp: rtmp_port, http: listening.port(), ..ports(&config) });
+        let files = Arc::new(Unsigned { base: places.http_base() });
+        let api = base.api(config.api.clone(), places, (Arc::new(NoDevices), files), None, &core);
+        open_http(&config.http, &http, bound, crate::api::router(api))?;
+
         let helper = av::Helper::new(config.av.clone(), &core);
         av::Sound::start(&config.av, &registry, &helper, &core);
         pull::start(&config.pull, &registry, &core)?;
         relay::start(&config.relay, &registry, &core)?;
 
         ready.store(true, Ordering::Release);
-        Ok(Server { edges, core, registry, sessions, http: listening, rtmp, ready })
+        Ok(Server { edges, core, store, registry, sessions, http: listening, rtmp, ready })
     }
 
     /// Where HTTP listens: the port that was found when the configuration says 0.
@@ -105,6 +121,7 @@ impl Server {
                 tracing::warn!(what, tasks = ?late, "did not end in time");
             }
         }
+        self.store.close().await;
         tracing::info!("stopped");
     }
 }
@@ -114,21 +131,51 @@ fn readiness(ready: &Arc<AtomicBool>) -> http::Ready {
     Arc::new(move || if ready.load(Ordering::Acquire) { Ok(()) } else { Err("not every listener is open".to_owned()) })
 }
 
-/// Opens the HTTP listener and, if there is one, that for HTTPS.
-fn open_http(settings: &http::Settings, http: &Http) -> Result<SocketAddr, String> {
-    let bind = |address| net::bind_tcp(address).map_err(|e| format!("http: cannot listen on {address}: {e}"));
-    let listener = bind(settings.listen)?;
+/// Opens the store, and prints the operator's key if it was made just now.
+async fn open_store(config: &Config, clock: &Clock) -> Result<Store, String> {
+    let store = Store::open(&config.store, &config.top.data_dir, clock.clone()).await.map_err(|e| e.to_string())?;
+    let (id, secret) = (&config.top.access_key_id, &config.top.access_key_secret);
+    let given = match (id.is_empty(), secret.0.is_empty()) {
+        (true, true) => None,
+        (false, false) => Some((id.clone(), secret.clone())),
+        _ => return Err("access_key_id and access_key_secret go together: give both or none".to_owned()),
+    };
+    let (root, made) = store.root_key(given).await.map_err(|e| e.to_string())?;
+    if made {
+        // To the operator, once; the log never sees it.
+        println!(
+            "The operator's access key for the API (shown only this once):\n  AccessKeyId     {}\n  AccessKeySecret {}",
+            root.id, root.secret.0
+        );
+    }
+    Ok(store)
+}
+
+/// The way from outside; who listens on the loopback address only can be reached on it only.
+pub fn outside(config: &Config) -> Public {
+    let loopback = config.public.host.is_empty() && config.http.listen.ip().is_loopback();
+    let host = if loopback { config.http.listen.ip().to_string() } else { config.public.host.clone() };
+    Public { host, ..config.public.clone() }
+}
+
+/// What URLs say where neither the configuration nor a listener does.
+pub fn ports(config: &Config) -> Ports {
+    Ports { rtmp: 0, http: config.http.listen.port(), gb_host: String::new(), gb_udp: 5060, gb_tcp: 6060, gb_area: 34_020_000 }
+}
+
+/// Serves HTTP on the listener that is open already and, if there is one, HTTPS.
+fn open_http(settings: &http::Settings, http: &Http, listener: tokio::net::TcpListener, router: axum::Router) -> Result<(), String> {
     let listening = listener.local_addr().map_err(|e| e.to_string())?;
-    let router = axum::Router::new();
     http.serve(listener, None, router.clone());
-    tracing::info!(listen = %listening, "HTTP: FLV, WebSocket-FLV and HLS at http://{listening}/{{app}}/{{stream}}.flv and .m3u8");
+    tracing::info!(listen = %listening, "HTTP: the API at http://{listening}/ (reference: /reference), streams at /{{app}}/{{stream}}.flv and .m3u8");
     if !settings.tls_listen.is_empty() {
-        let address = settings.tls_listen.parse().map_err(|e| format!("http.tls_listen: {}: {e}", settings.tls_listen))?;
-        let acceptor = net::acceptor(&settings.tls_certificate, &settings.tls_key).map_err(|e| format!("http.tls_listen: {e}"))?;
-        http.serve(bind(address)?, Some(acceptor), router);
+        let wrong = |e: &dyn std::fmt::Display| format!("http.tls_listen: {}: {e}", settings.tls_listen);
+        let address = settings.tls_listen.parse().map_err(|e| wrong(&e))?;
+        let acceptor = net::acceptor(&settings.tls_certificate, &settings.tls_key).map_err(|e| wrong(&e))?;
+        http.serve(net::bind_tcp(address).map_err(|e| wrong(&e))?, Some(acceptor), router);
         tracing::info!(listen = %address, "HTTPS");
     }
-    Ok(listening)
+    Ok(())
 }
 
 /// Connects the HTTP edge with the worker that cuts segments, which do not know each other.

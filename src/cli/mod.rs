@@ -2,6 +2,7 @@
 
 pub mod api;
 mod check;
+mod local;
 mod push;
 mod serve;
 pub mod url;
@@ -43,6 +44,10 @@ enum Command {
     },
     /// Send an FLV file to an RTMP server in real time, over and over.
     Push(push::Push),
+    /// Call the API: sign, send, print the answer.
+    Api(api::Args),
+    /// Print a signed URL that plays a stream.
+    Url(url::Args),
     /// Print the commented reference configuration.
     Config,
     /// Print a completion script for a shell.
@@ -61,6 +66,8 @@ pub fn run() -> ExitCode {
         Command::Serve => with_config(&cli.layers, serve::run),
         Command::Check { file } => check::run(&Layers { config: file.or(cli.layers.config), ..cli.layers }),
         Command::Push(push) => push::run(&push),
+        Command::Api(args) => with_config(&cli.layers, |config| local::call(&config, args)),
+        Command::Url(args) => with_config(&cli.layers, |config| local::print_url(&config, &args)),
         Command::Config => {
             print!("{}", config::reference());
             ExitCode::SUCCESS

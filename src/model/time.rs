@@ -30,7 +30,7 @@ impl Time {
 
     /// The start of the span of `secs` seconds that holds this time; spans are aligned to 1970.
     pub const fn floor(self, secs: i64) -> Time {
-        Time(self.0 - self.0.rem_euclid(secs.saturating_mul(1000)))
+        Time(self.0.saturating_sub(self.0.rem_euclid(secs.saturating_mul(1000))))
     }
 
     /// As `YYYY-MM-DD-hh-mm-ss`, which can stand in a file name.
@@ -106,6 +106,7 @@ mod tests {
             assert_eq!(text.parse::<Time>(), Err(BadTime), "{text:?}");
         }
         // Extremes print and do not panic.
+        assert_eq!(Time(i64::MIN).floor(86_400), Time(i64::MIN));
         assert_eq!(Time(i64::MAX).to_string(), "1970-01-01T00:00:00Z");
     }
 }

@@ -5,7 +5,8 @@ use super::error::Result;
 use super::list::{List, Order};
 use super::sql::{Row, Rows, Value, Where, sql};
 use super::{Change, Store, Tx};
-use crate::model::callback::{Delivery, Draft, Waiting};
+use crate::model::callback::{Delivery, Draft, Event, Waiting};
+use crate::model::group::Group;
 use crate::model::id::CallbackId;
 use crate::model::page::{Page, Paged};
 use crate::model::tenant::Scope;
@@ -32,12 +33,20 @@ pub struct DeliveryFilter {
 }
 
 impl Store {
-    /// Queues callbacks, in this order. Beyond `limit` waiting ones nothing more is taken; returns how many were turned away.
-    pub async fn queue_callbacks(&self, drafts: Vec<Draft>, limit: u64) -> Result<u64> {
+    /// Queues what happened in a group for its callback URL, in this order; a group without one wants to know nothing.
+    pub async fn queue_events(&self, group: &Group, events: &[Event]) -> Result<()> {
+        let Some(url) = &group.callback else { return Ok(()) };
+        let draft = |e: &Event| Draft { owner: group.owner, object: e.object(), url: url.clone(), body: e.body() };
+        self.queue_callbacks(events.iter().map(draft).collect()).await.map(drop)
+    }
+
+    /// Queues callbacks, in this order. Beyond `store.callback_queue` waiting ones nothing more is taken; returns how many were
+    /// turned away.
+    pub async fn queue_callbacks(&self, drafts: Vec<Draft>) -> Result<u64> {
         if drafts.is_empty() {
             return Ok(0);
         }
-        let (store, now) = (self.clone(), self.now());
+        let (store, now, limit) = (self.clone(), self.now(), self.0.settings.callback_queue);
         self.write(move |tx| {
             Box::pin(async move {
                 let waiting = tx.number(sql("SELECT COUNT(*) AS n FROM callbacks")).await? as u64;
@@ -51,7 +60,7 @@ impl Store {
                         busy.insert(object.to_owned());
                     }
                 }
-                let mut rows = Rows::new(9);
+                let mut rows = Rows::new(10);
                 for draft in &drafts[..room] {
                     let head = busy.insert(draft.object.clone());
                     let id = CallbackId(store.next_id());
@@ -59,6 +68,7 @@ impl Store {
                         id.into(),
                         draft.owner.into(),
                         Value::from(&draft.object),
+                        host(&draft.url).into(),
                         Value::from(&draft.url),
                         Value::from(&draft.body),
                         0_i64.into(),
@@ -67,33 +77,41 @@ impl Store {
                         now.into(),
                     ]);
                 }
-                let head = "INSERT INTO callbacks (id, owner, object, url, body, tries, due, head, created) VALUES";
+                let head = "INSERT INTO callbacks (id, owner, object, host, url, body, tries, due, head, created) VALUES";
                 for statement in rows.statements(head, "") {
                     tx.execute(statement).await?;
                 }
                 tx.changed(Change::Callbacks);
-                Ok((drafts.len() - room) as u64)
+                let refused = (drafts.len() - room) as u64;
+                if refused > 0 {
+                    tracing::warn!(refused, limit, "the queue of callbacks is full");
+                }
+                Ok(refused)
             })
         })
         .await
     }
 
-    /// Takes callbacks that are due, for `lease`: whoever takes them and dies loses them to the next after that.
-    pub async fn take_callbacks(&self, limit: u32, lease: Duration) -> Result<Vec<Waiting>> {
-        let (now, until) = (self.now(), Time(self.now().0 + lease.as_millis() as i64));
-        let mut conn = self.reader().await?;
-        if conn.one(sql("SELECT id FROM callbacks WHERE head = 1 AND due <= $1 LIMIT 1").bind(now)).await?.is_none() {
-            // The usual case costs no transaction.
+    /// Takes callbacks that are due, for `lease`: whoever takes them and dies loses them to the next after that. Those for the
+    /// hosts of `except` are left.
+    pub async fn take_callbacks(&self, limit: u32, lease: Duration, except: &[String]) -> Result<Vec<Waiting>> {
+        let now = self.now();
+        let until = Time(now.0.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX)));
+        let due = Where::default().and("head = 1").with("due <= ?", now).none_of("host", except);
+        // The usual case costs no transaction.
+        if self.reader().await?.one(due.sql("SELECT id FROM callbacks", " LIMIT 1").once()).await?.is_none() {
             return Ok(Vec::new());
         }
-        drop(conn);
+        let head = format!("UPDATE callbacks SET due = ${} WHERE id IN (SELECT id FROM callbacks", due.count() + 1);
+        let take = due.sql(&head, " ORDER BY due, id").bind(until).then(" LIMIT ?)", limit);
+        let take = take.tail(" RETURNING id, owner, object, url, body, tries, created");
         self.write(move |tx| {
             Box::pin(async move {
+                // Two servers must not take the same.
                 tx.lock("callbacks", "take").await?;
-                let take = sql("UPDATE callbacks SET due = $2 WHERE id IN (SELECT id FROM callbacks WHERE head = 1 AND due <= $1 \
-                     ORDER BY due, id LIMIT $3) RETURNING id, owner, object, url, body, tries, created");
-                let rows = tx.all(take.bind(now).bind(until).bind(limit)).await?;
-                rows.iter().map(waiting).collect()
+                let mut taken = tx.all(take.once()).await?.iter().map(waiting).collect::<Result<Vec<_>>>()?;
+                taken.sort_by_key(|w| w.id);
+                Ok(taken)
             })
         })
         .await
@@ -135,13 +153,6 @@ impl Store {
         .await
     }
 
-    /// At start: nobody works on anything yet, so what the last run had taken is due at once.
-    pub async fn release_callbacks(&self) -> Result<()> {
-        let now = self.now();
-        let release = sql("UPDATE callbacks SET due = $1 WHERE head = 1 AND due > $1 AND tries = 0").bind(now);
-        self.write(move |tx| Box::pin(async move { tx.execute(release).await.map(drop) })).await
-    }
-
     /// A page of the delivery log, newest first.
     pub async fn deliveries(&self, scope: Scope, filter: DeliveryFilter, page: Page) -> Result<Paged<Delivery>> {
         let mut rows = Where::scope(scope).is_maybe("object", filter.object);
@@ -153,6 +164,12 @@ impl Store {
         let (rows, total) = self.reader().await?.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(delivery).collect::<Result<_>>()?, total, page })
     }
+}
+
+/// The part of a URL that says where it goes: callbacks to a host that hangs must not hold the others up.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())]
 }
 
 async fn log(tx: &mut Tx, row: i64, d: &Delivery) -> Result<()> {

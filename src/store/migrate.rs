@@ -14,12 +14,17 @@ pub(super) const VERSION: i64 = STEPS.len() as i64;
 
 /// Applies what is missing; refuses a schema that is newer, or whose steps are not ours.
 pub(super) async fn migrate(tx: &mut Tx, now: Time) -> Result<()> {
+    migrate_to(tx, VERSION, now).await
+}
+
+/// The same up to an older schema, for the rows of an older backup.
+pub(super) async fn migrate_to(tx: &mut Tx, version: i64, now: Time) -> Result<()> {
     // Two servers that start at the same time: one waits here.
     tx.lock("weir", "migrate").await?;
     let table = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied BIGINT NOT NULL)";
     tx.execute(sql(table)).await?;
     let applied = applied(tx).await?;
-    for (n, (name, text)) in STEPS.iter().enumerate().skip(applied) {
+    for (n, (name, text)) in STEPS.iter().enumerate().take(version as usize).skip(applied) {
         let script = dialect(text, tx.backend());
         tx.script(script).await.map_err(|e| Error::Unusable(format!("schema step {} ({name}): {e}", n + 1)))?;
         let insert = sql("INSERT INTO migrations (version, name, checksum, applied) VALUES ($1, $2, $3, $4)");

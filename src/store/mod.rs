@@ -4,7 +4,9 @@
 //! is on disk. Every operation has a [`Scope`](crate::model::tenant::Scope): another tenant's object is *not found*.
 //! What is live (frames, sessions, viewers) is not here. Start with `group.rs`; `writer.rs` says how SQLite is written.
 
+mod backup;
 mod db;
+mod dump;
 mod error;
 mod list;
 mod migrate;

@@ -154,6 +154,21 @@ impl Where {
         this
     }
 
+    /// A column equals none of some values.
+    pub(super) fn none_of(self, column: &'static str, values: &[String]) -> Where {
+        values.iter().fold(self, |this, value| {
+            let mut this = this.with(column, value);
+            let number = this.args.len();
+            this.text.push_str(&format!(" <> ${number}"));
+            this
+        })
+    }
+
+    /// How many arguments there are.
+    pub(super) fn count(&self) -> usize {
+        self.args.len()
+    }
+
     /// `head`, the conditions behind ` WHERE `, then `tail`.
     pub(super) fn sql(&self, head: &str, tail: &str) -> Sql {
         let word = if self.text.is_empty() { "" } else { " WHERE " };
@@ -176,6 +191,12 @@ impl Rows {
     /// Adds a row.
     pub(super) fn push<const N: usize>(&mut self, row: [Value; N]) {
         debug_assert_eq!(N, self.columns);
+        self.args.extend(row);
+    }
+
+    /// Adds a row whose length is known at run time only.
+    pub(super) fn extend(&mut self, row: Vec<Value>) {
+        debug_assert_eq!(row.len(), self.columns);
         self.args.extend(row);
     }
 

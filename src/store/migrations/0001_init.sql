@@ -72,7 +72,7 @@ CREATE TABLE devices (
     id BIGINT PRIMARY KEY,
     owner BIGINT NOT NULL,
     group_id BIGINT NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
-    parent BIGINT REFERENCES devices (id) ON DELETE SET NULL,
+    parent BIGINT REFERENCES devices (id) ON DELETE SET NULL DEFERRABLE INITIALLY IMMEDIATE,
     directory BIGINT,
     name TEXT NOT NULL,
     description TEXT NOT NULL,
@@ -111,7 +111,7 @@ CREATE TABLE directories (
     owner BIGINT NOT NULL,
     group_id BIGINT NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
     device_id BIGINT REFERENCES devices (id) ON DELETE CASCADE,
-    parent BIGINT REFERENCES directories (id) ON DELETE CASCADE,
+    parent BIGINT REFERENCES directories (id) ON DELETE CASCADE DEFERRABLE INITIALLY IMMEDIATE,
     code TEXT,
     name TEXT NOT NULL,
     description TEXT NOT NULL,
@@ -245,6 +245,7 @@ CREATE TABLE callbacks (
     id BIGINT PRIMARY KEY,
     owner BIGINT NOT NULL,
     object TEXT NOT NULL,
+    host TEXT NOT NULL,
     url TEXT NOT NULL,
     body TEXT NOT NULL,
     tries BIGINT NOT NULL,
@@ -253,7 +254,7 @@ CREATE TABLE callbacks (
     created BIGINT NOT NULL
 );
 CREATE INDEX callbacks_object ON callbacks (object, id);
-CREATE INDEX callbacks_due ON callbacks (due, id) WHERE head = 1;
+CREATE INDEX callbacks_due ON callbacks (due, id, host) WHERE head = 1;
 
 -- One row a try.
 CREATE TABLE deliveries (

@@ -34,19 +34,18 @@ pub struct DeliveryFilter {
 
 impl Store {
     /// Queues what happened in a group for its callback URL, in this order; a group without one wants to know nothing.
-    pub async fn queue_events(&self, group: &Group, events: &[Event]) -> Result<()> {
-        let Some(url) = &group.callback else { return Ok(()) };
+    pub async fn queue_events(&self, group: &Group, events: &[Event], limit: u64) -> Result<u64> {
+        let Some(url) = &group.callback else { return Ok(0) };
         let draft = |e: &Event| Draft { owner: group.owner, object: e.object(), url: url.clone(), body: e.body() };
-        self.queue_callbacks(events.iter().map(draft).collect()).await.map(drop)
+        self.queue_callbacks(events.iter().map(draft).collect(), limit).await
     }
 
-    /// Queues callbacks, in this order. Beyond `store.callback_queue` waiting ones nothing more is taken; returns how many were
-    /// turned away.
-    pub async fn queue_callbacks(&self, drafts: Vec<Draft>) -> Result<u64> {
+    /// Queues callbacks, in this order. Beyond `limit` waiting ones nothing more is taken; returns how many were turned away.
+    pub async fn queue_callbacks(&self, drafts: Vec<Draft>, limit: u64) -> Result<u64> {
         if drafts.is_empty() {
             return Ok(0);
         }
-        let (store, now, limit) = (self.clone(), self.now(), self.0.settings.callback_queue);
+        let (store, now) = (self.clone(), self.now());
         self.write(move |tx| {
             Box::pin(async move {
                 let waiting = tx.number(sql("SELECT COUNT(*) AS n FROM callbacks")).await? as u64;
@@ -82,11 +81,7 @@ impl Store {
                     tx.execute(statement).await?;
                 }
                 tx.changed(Change::Callbacks);
-                let refused = (drafts.len() - room) as u64;
-                if refused > 0 {
-                    tracing::warn!(refused, limit, "the queue of callbacks is full");
-                }
-                Ok(refused)
+                Ok((drafts.len() - room) as u64)
             })
         })
         .await

@@ -14,8 +14,6 @@ crate::settings! {
         pub patience: Span = Span::secs(10),
         /// Tells servers that share a PostgreSQL database apart: 0 to 999, each its own.
         pub node: u16 = 0,
-        /// Callbacks that wait for their delivery at most; more are dropped and counted in the log.
-        pub callback_queue: u64 = 100_000,
         /// How long alarms and the log of callbacks are kept.
         pub keep_logs: Span = Span::secs(30 * 86_400),
     }

@@ -4,6 +4,7 @@ use crate::model::tenant::OPERATOR;
 use crate::store::{Change, DeliveryFilter, Outcome, Seen};
 use std::time::Duration;
 
+const MANY: u64 = 100_000;
 const LEASE: Duration = Duration::from_secs(30);
 
 fn draft(object: &str, body: &str) -> Draft {
@@ -38,14 +39,14 @@ suite! {
     async fn callbacks_of_one_object_come_one_after_the_other(b) {
         let queue = ["a/1", "b/1", "a/2", "a/3", "b/2"].map(|body| draft(&body[..1], body));
         let mut changes = b.store.watch();
-        assert_eq!(b.store.queue_callbacks(queue.to_vec()).await.unwrap(), 0);
+        assert_eq!(b.store.queue_callbacks(queue.to_vec(), MANY).await.unwrap(), 0);
         assert_eq!(changes.next().await, Some(Seen::Change(Change::Callbacks)));
         let first = take(&b).await;
         assert_eq!(bodies(&first), ["a/1", "b/1"]);
         assert!(take(&b).await.is_empty(), "they are taken");
         b.store.finish_callback(tried(&b, &first[0], ""), Outcome::Finished).await.unwrap();
         assert_eq!(bodies(&take(&b).await), ["a/2"]);
-        b.store.queue_callbacks(vec![draft("c", "c/1"), draft("b", "b/3")]).await.unwrap();
+        b.store.queue_callbacks(vec![draft("c", "c/1"), draft("b", "b/3")], MANY).await.unwrap();
         assert_eq!(bodies(&take(&b).await), ["c/1"]);
         b.store.finish_callback(tried(&b, &first[1], ""), Outcome::Finished).await.unwrap();
         assert_eq!(bodies(&take(&b).await), ["b/2"]);
@@ -53,7 +54,7 @@ suite! {
     }
 
     async fn a_failed_one_comes_again_before_the_next_of_its_object(b) {
-        b.store.queue_callbacks(vec![draft("a", "1"), draft("a", "2")]).await.unwrap();
+        b.store.queue_callbacks(vec![draft("a", "1"), draft("a", "2")], MANY).await.unwrap();
         let first = take(&b).await;
         let again = Time(b.now().0 + 5_000);
         b.store.finish_callback(tried(&b, &first[0], "refused"), Outcome::Again(again)).await.unwrap();
@@ -67,7 +68,7 @@ suite! {
     }
 
     async fn what_a_dead_worker_had_taken_comes_again(b) {
-        b.store.queue_callbacks(vec![draft("a", "1"), draft("a", "2"), draft("b", "3")]).await.unwrap();
+        b.store.queue_callbacks(vec![draft("a", "1"), draft("a", "2"), draft("b", "3")], MANY).await.unwrap();
         assert_eq!(take(&b).await.len(), 2);
         b.reopen().await;
         assert!(take(&b).await.is_empty());
@@ -81,7 +82,7 @@ suite! {
     async fn a_host_can_be_left_out(b) {
         let mut other = draft("b", "2");
         other.url = "b.test/cb".to_owned();
-        b.store.queue_callbacks(vec![draft("a", "1"), other]).await.unwrap();
+        b.store.queue_callbacks(vec![draft("a", "1"), other], MANY).await.unwrap();
         let without = |host: &str| [host.to_owned()];
         assert_eq!(bodies(&b.store.take_callbacks(9, LEASE, &without("a.test:81")).await.unwrap()), ["2"]);
         assert!(b.store.take_callbacks(9, LEASE, &without("a.test:81")).await.unwrap().is_empty());
@@ -92,7 +93,7 @@ suite! {
         let tenant = b.tenant("t").await;
         let mut theirs = draft("b", "2");
         theirs.owner = tenant.tenant;
-        b.store.queue_callbacks(vec![draft("a", "1"), theirs]).await.unwrap();
+        b.store.queue_callbacks(vec![draft("a", "1"), theirs], MANY).await.unwrap();
         let taken = take(&b).await;
         let (failed, good) = (tried(&b, &taken[0], "time-out"), tried(&b, &taken[1], ""));
         b.store.finish_callback(failed.clone(), Outcome::Again(Time(1))).await.unwrap();
@@ -109,10 +110,10 @@ suite! {
         let device = b.device(group.id, Kind::Ipc, 1).await;
         let event = |device_status| Event::DeviceStatus { time: 1, group_id: group.id, device_id: device.id, gb_id: code(1), device_status };
         let events = [event(device::Status::On), event(device::Status::Off)];
-        b.store.queue_events(&group, &events).await.unwrap();
+        b.store.queue_events(&group, &events, MANY).await.unwrap();
         assert_eq!(b.store.callbacks_waiting().await.unwrap(), 0, "it has none");
         let url = "http://a.test/cb".to_owned();
-        b.store.queue_events(&Group { callback: Some(url.clone()), ..group }, &events).await.unwrap();
+        b.store.queue_events(&Group { callback: Some(url.clone()), ..group }, &events, MANY).await.unwrap();
         let taken = take(&b).await;
         assert_eq!((taken.len(), &taken[0].draft.url, &taken[0].draft.body), (1, &url, &events[0].body()));
     }
@@ -120,11 +121,11 @@ suite! {
 
 #[tokio::test]
 async fn the_queue_is_bounded() {
-    let b = Bench::open(Settings { callback_queue: 3, ..Settings::default() }).await;
+    let b = Bench::sqlite().await;
     let queue = |n: i32| (0..n).map(|n| draft("a", &n.to_string())).collect::<Vec<_>>();
-    assert_eq!(b.store.queue_callbacks(queue(2)).await.unwrap(), 0);
-    assert_eq!(b.store.queue_callbacks(queue(2)).await.unwrap(), 1);
-    assert_eq!(b.store.queue_callbacks(queue(2)).await.unwrap(), 2);
+    assert_eq!(b.store.queue_callbacks(queue(2), 3).await.unwrap(), 0);
+    assert_eq!(b.store.queue_callbacks(queue(2), 3).await.unwrap(), 1);
+    assert_eq!(b.store.queue_callbacks(queue(2), 3).await.unwrap(), 2);
     assert_eq!(b.store.callbacks_waiting().await.unwrap(), 3);
 }
 
@@ -137,7 +138,7 @@ async fn two_servers_share_a_queue() {
         let mut done = Vec::new();
         for round in 0..30 {
             let new = (0..4).map(|n| draft(&format!("o{}", n % 3), &format!("{mark}/{round}/{n}"))).collect();
-            store.queue_callbacks(new).await.unwrap();
+            store.queue_callbacks(new, MANY).await.unwrap();
             for w in store.take_callbacks(2, LEASE, &[]).await.unwrap() {
                 store.finish_callback(tried(&b, &w, ""), Outcome::Finished).await.unwrap();
                 done.push(w.id);

@@ -2,3 +2,5 @@
 
 #[cfg(feature = "av")]
 mod av;
+mod crowd;
+mod support;

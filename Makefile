@@ -6,7 +6,7 @@
 #   make check    format, lints, layers, documentation
 #   make e2e      real clients play real streams (ffmpeg, GStreamer, VLC, Chromium; ONLY=name for some of them)
 #   make bench    load figures beside the floor program and nginx-rtmp (QUICK=1: a few minutes)
-#   make fuzz     fuzz every target for SECONDS_EACH seconds (needs a nightly toolchain)
+#   make fuzz     fuzz every target for SECONDS_EACH seconds
 
 CARGO ?= cargo
 CACHE := .cache
@@ -22,10 +22,11 @@ BUILD_PACKAGES := gcc libc6-dev ca-certificates pkg-config libclang-dev \
 TEST_PACKAGES  := $(BUILD_PACKAGES) python3 postgresql
 E2E_PACKAGES   := $(TEST_PACKAGES) python3-venv ffmpeg vlc-bin vlc-plugin-base chromium nodejs npm \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
+FUZZ_PACKAGES  := $(BUILD_PACKAGES) g++
 BENCH_PACKAGES := $(BUILD_PACKAGES) python3 ffmpeg liburing-dev nginx-light libnginx-mod-rtmp iproute2 util-linux procps
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check unit e2e bench fuzz packages-build packages-test packages-e2e packages-bench clean-cache
+.PHONY: help run build test check unit e2e bench fuzz packages-build packages-test packages-e2e packages-fuzz packages-bench clean-cache
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -58,7 +59,7 @@ bench: packages-bench
 	benches/load/run.py --weir target/release/weir $(if $(QUICK),--quick)
 
 SECONDS_EACH ?= 60
-fuzz: packages-build
+fuzz: packages-fuzz
 	tests/fuzz/run.sh $(SECONDS_EACH)
 
 # Python and JavaScript clients, at the versions that are written down, into a folder that git ignores.
@@ -73,7 +74,7 @@ $(CACHE)/node/.made: tests/e2e/browser/package.json tests/e2e/browser/package-lo
 	cd $(CACHE)/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
-packages-build packages-test packages-e2e packages-bench:
+packages-build packages-test packages-e2e packages-fuzz packages-bench:
 	@tests/packages.sh $($(shell echo $(patsubst packages-%,%,$@) | tr a-z A-Z)_PACKAGES)
 
 clean-cache:

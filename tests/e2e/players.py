@@ -8,7 +8,7 @@ import tempfile
 
 import media
 from frames import FOLDER
-from harness import Failure, case, eventually, publish, run, tail
+from harness import Background, Failure, case, eventually, publish, run, tail
 
 FIXTURE = FOLDER / "h264_aac.flv"
 NAME = "players"
@@ -31,7 +31,10 @@ def with_lock(server):
         sender = publish(server.rtmp(NAME), FIXTURE, loop=True)
         server.cleanup.append(sender)
         eventually("the players' stream is live", lambda: frames.is_live(server, NAME, sender), 10)
-        frames.wait_for_playlist(server, f"/live/{NAME}.m3u8", 20)
+        # The answer comes when there is a segment.
+        status, _, body = server.get(f"/live/{NAME}.m3u8", seconds=20)
+        if status != 200:
+            raise Failure(f"the playlist answers {status}: {body[:300]!r}")
         server.players_stream = sender
 
 
@@ -42,9 +45,8 @@ def url_of(server, protocol):
 def gstreamer(protocol):
     def play(context):
         url = url_of(live(context), protocol)
-        # The sinks say that they have enough after so many pictures and sounds; only then the pipeline ends well.
-        picture = ["fakesink", "name=picture", "num-buffers=75", "sync=false", "silent=false"]
-        sound = ["fakesink", "num-buffers=40", "sync=false", "async=false"]
+        picture = ["fakesink", "name=picture", "silent=false", "sync=true"]
+        sound = ["fakesink", "name=sound", "silent=false", "sync=true"]
         if protocol == "hls":
             line = ["uridecodebin", f"uri={url}", "name=d", "d.", "!", "video/x-raw", "!", *picture, "d.", "!", "audio/x-raw", "!", *sound]
         else:
@@ -52,11 +54,17 @@ def gstreamer(protocol):
             line = [source, f"location={url}", "!", "flvdemux", "name=d"]
             line += ["d.video", "!", "queue", "!", "h264parse", "!", "avdec_h264", "!", *picture]
             line += ["d.audio", "!", "queue", "!", "aacparse", "!", "avdec_aac", "!", *sound]
-        out, err = run(["gst-launch-1.0", "-v", *line], 40)
-        pictures = out.count(b"GstFakeSink:picture: last-message = chain")
-        if pictures < 75 or b"ERROR" in err:
-            raise Failure(f"{pictures} pictures: {tail(out, 800)} {tail(err, 800)}")
-        return "75 pictures decoded"
+        with Background(["gst-launch-1.0", "-v", *line]) as player:
+
+            def shown():
+                said = player.output()
+                counts = [said.count(f"GstFakeSink:{sink}: last-message = chain") for sink in ("picture", "sound")]
+                if "ERROR" in said or player.process.poll() is not None:
+                    raise Failure(f"{counts[0]} pictures, {counts[1]} sounds, then: {said[-1500:]}")
+                return counts if min(counts) >= 75 else None
+
+            pictures, sounds = eventually("75 pictures and sounds are shown", shown, 45)
+        return f"{pictures} pictures, {sounds} sounds"
 
     return play
 

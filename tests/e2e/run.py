@@ -45,7 +45,7 @@ def main():
             print(f"\n---- the server panicked\n{server.log()[-4000:]}")
             counts["FAILED"] += 1
         elif counts["FAILED"]:
-            print(f"\n---- the end of the server's log\n{server.log()[-6000:]}")
+            print(f"\n---- what the server complained about\n{complaints(server.log())}")
     finally:
         for background in server.cleanup:
             background.__exit__()
@@ -53,6 +53,12 @@ def main():
     skipped = f", {counts['SKIPPED']} skipped" if counts["SKIPPED"] else ""
     print(f"\nafter {time.monotonic() - began:.0f} s: {counts['ok']} passed, {counts['FAILED']} failed{skipped}")
     return 1 if counts["FAILED"] else 0
+
+
+def complaints(log):
+    """Warnings and errors of a log, at most the last of them."""
+    lines = [line for line in log.splitlines() if " INFO " not in line[:60]]
+    return "\n".join(lines[-40:])
 
 
 if __name__ == "__main__":

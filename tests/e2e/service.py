@@ -28,7 +28,7 @@ def health(context):
             raise Failure(f"/metrics: not a line of Prometheus: {line}")
 
 
-@case("answers to wrong requests can be read", seconds=20)
+@case("answers to wrong requests can be read", seconds=40)
 def wrong_requests(context):
     for path, expected in [("/live/nobody-sends-this.flv", {404}), ("/closed/stream.flv", {403, 404}), ("/live/nobody.m3u8", {404})]:
         status, _, body = context.server.get(path, seconds=15)

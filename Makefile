@@ -50,8 +50,9 @@ check: packages-build
 unit: packages-test
 	tests/postgres.sh $(CARGO) test --locked $(FEATURES)
 
+# The programs as the tests are built with them: a plain build would compile the dependencies once more, with other features.
 e2e: packages-e2e $(VENV)/.made $(CACHE)/node/.made
-	$(CARGO) build --locked $(FEATURES)
+	$(CARGO) test --locked $(FEATURES) --test server --no-run
 	$(VENV)/bin/python tests/e2e/run.py --weir target/debug/weir --node $(CACHE)/node $(if $(ONLY),--only $(ONLY))
 
 bench: packages-bench

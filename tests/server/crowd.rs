@@ -69,7 +69,24 @@ async fn crowd(server: &Server, name: &'static str) {
         }
         assert!(from <= joined, "{which}: came late, at {from}");
     }
+    // They still hold their ends; the server must have let go of its own.
+    all_sessions_end(server).await;
     drop((stalled, hostile));
+}
+
+/// Waits until the server says that it has no session left.
+async fn all_sessions_end(server: &Server) {
+    let until = Instant::now() + SOON;
+    loop {
+        let (_, metrics) = server.get("/metrics").await.expect("metrics are served");
+        let open: Vec<&str> = metrics.lines().filter(|line| line.starts_with("weir_sessions{") && !line.ends_with(" 0")).collect();
+        if open.is_empty() {
+            assert!(metrics.contains("\nweir_sessions{"), "no figure for sessions: {metrics}");
+            return;
+        }
+        assert!(Instant::now() < until, "sessions stay open: {open:?}\n{}", server.log());
+        sleep(Duration::from_millis(200)).await;
+    }
 }
 
 type Healthy = JoinSet<Result<(String, Vec<u32>), String>>;

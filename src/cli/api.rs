@@ -4,14 +4,17 @@ use crate::api;
 use crate::api::auth::v1;
 use crate::api::query::{self, Given};
 use crate::base::pii::Secret;
+use crate::model::tenant::OPERATOR;
 use crate::model::time::Time;
 use crate::runtime::clock::Clock;
+use crate::store::{self, Store};
 use bytes::Bytes;
 use clap::builder::PossibleValuesParser;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -49,6 +52,21 @@ pub struct Target {
     pub key: String,
     /// Its secret.
     pub secret: Secret,
+}
+
+impl Args {
+    /// Where the arguments lead: what they do not say is this machine's own server, with the root key of its store.
+    pub async fn target(&self, settings: &store::Settings, data_dir: &Path, own: &str) -> Result<Target, String> {
+        let url = self.url.clone().unwrap_or_else(|| own.to_owned());
+        if let (Some(key), Some(secret)) = (&self.key, &self.secret) {
+            return Ok(Target { url, key: key.clone(), secret: Secret(secret.clone()) });
+        }
+        let store = Store::attach(settings, data_dir, Clock::real()).await.map_err(|e| e.to_string())?;
+        let found = store.access_keys(OPERATOR).await.map_err(|e| e.to_string());
+        store.close().await;
+        let root = found?.into_iter().find(|key| key.root).ok_or("the store has no root key: start the server once")?;
+        Ok(Target { url, key: root.id, secret: root.secret })
+    }
 }
 
 fn actions() -> Vec<&'static str> {

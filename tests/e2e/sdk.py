@@ -1,6 +1,6 @@
 """The public SDKs of the cloud product that the API follows, unchanged, against this server.
 
-    python3 sdk.py 127.0.0.1:8080 KEY_ID KEY_SECRET [AUTH_KEY]
+    python3 sdk.py http://127.0.0.1:8080/ KEY_ID KEY_SECRET [AUTH_KEY]
 
 Needs from PyPI: aliyun-python-sdk-core, aliyun-python-sdk-vs, alibabacloud_vs20181212. The two families sign in different
 ways (Signature 1.0 with HMAC-SHA1, ACS3-HMAC-SHA256); each walks through groups, push URLs, streams and templates.
@@ -168,6 +168,7 @@ def current(endpoint, key_id, secret, auth_key):
 
 def main():
     endpoint, key_id, secret = sys.argv[1:4]
+    endpoint = endpoint.removeprefix("http://").rstrip("/")
     classic(endpoint, key_id, secret)
     current(endpoint, key_id, secret, sys.argv[4] if len(sys.argv) > 4 else None)
     print("sdk: ok")

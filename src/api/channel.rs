@@ -11,7 +11,7 @@ use crate::model::channel::{self, Filter};
 use crate::model::{device, stream};
 use crate::{action, actions, page_reply, reply};
 
-actions!["Channels", "设备通道": DescribeDeviceChannels, DeleteChannel, BatchDeleteChannels, RefreshChannels];
+actions!["Channels", "设备通道": DescribeDeviceChannels, DeleteChannel, BatchDeleteChannels, RefreshChannels, SyncCatalogs];
 
 action! {
     /// Lists the channels of a device.
@@ -97,6 +97,24 @@ action! {
         /// The device's id.
         /// zh: 设备ID。
         "Id" id: Id,
+    }
+}
+
+action! {
+    /// The same as RefreshChannels, by the name that the public SDKs know.
+    /// zh: 同RefreshChannels，公共SDK中的名称。
+    pub struct SyncCatalogs {
+        /// The device's id.
+        /// zh: 设备ID。
+        "Id" id: Id,
+    }
+}
+
+impl Action for SyncCatalogs {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        RefreshChannels { id: self.id }.run(cx).await
     }
 }
 

@@ -608,14 +608,21 @@ impl Device {
                 offline: s.offline,
                 failed: s.failed,
             }),
-            directory: directory.map(|d| Directory {
-                id: d.id.to_string(),
-                name: d.name,
-                description: d.description,
-                group: d.group.to_string(),
-                parent: text(d.parent.map(i64::from)),
-                created: d.created.to_string(),
-            }),
+            directory: directory.map(Directory::of),
+        }
+    }
+}
+
+impl Directory {
+    /// As answers show it.
+    pub fn of(directory: directory::Directory) -> Directory {
+        Directory {
+            id: directory.id.to_string(),
+            name: directory.name,
+            description: directory.description,
+            group: directory.group.to_string(),
+            parent: directory.parent.map(|id| id.to_string()).unwrap_or_default(),
+            created: directory.created.to_string(),
         }
     }
 }

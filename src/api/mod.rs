@@ -13,7 +13,9 @@ pub mod channel;
 pub mod charging;
 pub mod context;
 pub mod cut;
+pub mod delivery;
 pub mod device;
+pub mod directory;
 pub mod dispatch;
 pub mod error;
 pub mod gb_id;
@@ -24,6 +26,7 @@ pub mod mts;
 pub mod openapi;
 pub mod param;
 pub mod plane;
+pub mod ptz;
 pub mod pull;
 pub mod push;
 pub mod query;
@@ -63,4 +66,7 @@ pub const NOUNS: &[action::Noun] = &[
     usage::ACTIONS,
     charging::ACTIONS,
     mts::ACTIONS,
+    directory::ACTIONS,
+    ptz::ACTIONS,
+    delivery::ACTIONS,
 ];

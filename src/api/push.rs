@@ -4,14 +4,15 @@ use super::Api;
 use super::action::Action;
 use super::context::Context;
 use super::error::Error;
+use super::reply::Touched;
 use super::value::{AccessInfo, Id, Names, Text};
-use super::{bucket, url};
+use super::{bucket, cut, url};
 use crate::model::group::InProtocol;
 use crate::model::page::{Page, Sort};
 use crate::model::{stream, template};
 use crate::{action, actions, reply};
 
-actions!["Push URLs", "推流地址": CreateRtmpGroupStreamurl, CreateRtmpGroupStreamurls];
+actions!["Push URLs", "推流地址": CreateRtmpGroupStreamurl, CreateRtmpGroupStreamurls, DeleteStream];
 
 action! {
     /// Makes a stream of an RTMP group and gives the URL to push it to.
@@ -69,6 +70,30 @@ reply! {
         /// One row for each name.
         /// zh: 推流地址列表。
         "Results" results: Vec<PushUrl>,
+    }
+}
+
+action! {
+    /// Deletes a stream that was made for pushes; whoever pushes or plays it is cut off. Records stay.
+    /// zh: 删除推流流，正在推流与播放的会被断开，存储记录保留。
+    pub struct DeleteStream {
+        /// The stream's id.
+        /// zh: 流ID。
+        "Id" id: Id,
+    }
+}
+
+impl Action for DeleteStream {
+    type Reply = Touched;
+
+    async fn run(self, cx: &Context) -> Result<Touched, Error> {
+        let stream = cx.stream(&self.id).await?;
+        cx.store().delete_stream(cx.scope(), stream.id).await?;
+        cx.book().forget();
+        if let Ok(key) = stream.key() {
+            cut::stream(cx, &key, "the stream was deleted");
+        }
+        Ok(Touched::new(stream.id))
     }
 }
 

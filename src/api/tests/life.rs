@@ -489,3 +489,64 @@ async fn online_devices_are_counted_while_the_range_holds_now() {
     assert_eq!(ask("2026-02-28T00:00:00Z", "2026-03-02T00:00:00Z").await, "1");
     assert_eq!(ask("2026-01-28T00:00:00Z", "2026-02-02T00:00:00Z").await, "0");
 }
+
+#[tokio::test]
+async fn cameras_move_by_any_of_their_ids() {
+    let desk = Desk::new().await;
+    let gb = desk.group(&root(), "gb28181").await;
+    let (device, channel, stream) = desk.camera(&root(), &gb).await;
+    desk.devices.asked();
+    for id in [&device, &channel, &stream] {
+        assert_eq!(desk.root("ContinuousMove", &[("Id", id), ("Pan", "-0.5")]).await.ok()["Id"], id.as_str());
+        desk.root("StopMove", &[("Id", id), ("Pan", "true")]).await.ok();
+        desk.root("GotoPreset", &[("Id", id), ("PresetId", "7")]).await.ok();
+        let key = format!("live/{stream}");
+        assert_eq!(desk.devices.asked(), [format!("steer {key}"), format!("steer {key}"), format!("preset {key} 7")]);
+    }
+    let presets = desk.root("DescribePresets", &[("Id", &device)]).await.ok();
+    assert_eq!((&presets["Presets"][0]["Id"], &presets["Presets"][0]["Name"]), (&"1".into(), &"door".into()));
+    desk.root("ContinuousMove", &[("Id", "404")]).await.refused(404, "ResourceNotFound.Device");
+    desk.root("ContinuousMove", &[("Id", &device), ("Pan", "1.1")]).await.refused(400, "InvalidParameter");
+    desk.call(&desk.tenant("t").await, "StopMove", &[("Id", &device)]).await.refused(404, "ResourceNotFound.Device");
+    let pushed = desk.pushed(&root(), &desk.group(&root(), "rtmp").await).await;
+    desk.root("StopMove", &[("Id", &pushed)]).await.refused(409, "IncorrectStatus.Stream");
+}
+
+#[tokio::test]
+async fn directories_hold_devices() {
+    let desk = Desk::new().await;
+    let gb = desk.group(&root(), "gb28181").await;
+    let make = async |name: &str, parent: &str| {
+        text(&desk.root("CreateDirectory", &[("GroupId", &gb), ("Name", name), ("ParentId", parent)]).await.ok()["Id"])
+    };
+    let top = make("top", "").await;
+    let below = make("below", &top).await;
+    let device = text(&desk.root("CreateDevice", &[("GroupId", &gb), ("Type", "ipc"), ("DirectoryId", &below)]).await.ok()["Id"]);
+    let row = desk.root("DescribeDevice", &[("Id", &device), ("IncludeDirectory", "true")]).await.ok();
+    assert_eq!(
+        (&row["DirectoryId"], &row["Directory"]["Name"], &row["Directory"]["ParentId"]),
+        (&below.as_str().into(), &"below".into(), &top.as_str().into())
+    );
+    assert_eq!(desk.root("DescribeDirectories", &[("GroupId", &gb), ("ParentId", &top)]).await.ok()["TotalCount"], 1);
+    let page = desk.root("DescribeDirectories", &[("GroupId", &gb), ("PageSize", "1"), ("PageNum", "2")]).await.ok();
+    assert_eq!((&page["TotalCount"], &page["Directories"][0]["Id"]), (&2.into(), &below.as_str().into()));
+    assert_eq!(desk.root("DeleteDirectory", &[("Id", &top)]).await.status, 409);
+    desk.root("ModifyDirectory", &[("Id", &below), ("ParentId", ""), ("Name", "up")]).await.ok();
+    assert_eq!(desk.root("DescribeDirectory", &[("Id", &below)]).await.ok()["ParentId"], "");
+    desk.root("DeleteDirectory", &[("Id", &top)]).await.ok();
+    desk.call(&desk.tenant("t").await, "DescribeDirectory", &[("Id", &below)]).await.refused(404, "ResourceNotFound.Directory");
+}
+
+#[tokio::test]
+async fn pushed_streams_can_be_deleted() {
+    let desk = Desk::new().await;
+    let group = desk.group(&root(), "rtmp").await;
+    let stream = desk.pushed(&root(), &group).await;
+    desk.media.publish(&format!("live/{stream}"));
+    desk.root("DeleteStream", &[("Id", &stream)]).await.ok();
+    assert!(!desk.media.is_live(&format!("live/{stream}")));
+    desk.root("DescribeStream", &[("Id", &stream)]).await.refused(404, "ResourceNotFound.Stream");
+    let gb = desk.group(&root(), "gb28181").await;
+    let (_, _, pulled) = desk.camera(&root(), &gb).await;
+    desk.root("DeleteStream", &[("Id", &pulled)]).await.refused(409, "IncorrectStatus.Stream");
+}

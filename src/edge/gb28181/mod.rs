@@ -15,6 +15,8 @@ mod settings;
 mod signalling;
 mod states;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use doctor::{Call, Findings, Line};

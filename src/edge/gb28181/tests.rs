@@ -1,0 +1,243 @@
+//! The whole edge on loopback: a store, real ports, and a camera made of the device machine.
+
+use super::media::{self, Media};
+use super::*;
+use crate::base::pii::Secret;
+use crate::edge::session::Sessions;
+use crate::model::device::{self, Kind, Status};
+use crate::model::group::{self, InProtocol};
+use crate::model::id::DeviceId;
+use crate::model::page::Page;
+use crate::model::tenant::Scope;
+use crate::proto::gb28181::client::{self, Client, Reply};
+use crate::proto::gb28181::manscdp::{Control, DeviceInfo, Item, Query};
+use crate::proto::gb28181::sdp::{Carriage as Way, Description, Direction};
+use crate::proto::gb28181::{Id, ptz};
+use crate::proto::sip::{Path, Transport, framer};
+use crate::runtime::clock::Clock;
+use crate::runtime::task::Tasks;
+use crate::store::Store;
+use crate::stream::{Class, Registry, Start};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UdpSocket};
+
+const NVR: &str = "34020000001180000001";
+const CHANNEL: &str = "34020000001310000001";
+const MEDIA: &[u8] = include_bytes!("../../../fixtures/rtp/srsbench_ps_h264_aac.rtp4571");
+const LONG: Duration = Duration::from_secs(20);
+
+struct World {
+    _dir: tempfile::TempDir,
+    store: Store,
+    registry: Registry,
+    tasks: Tasks,
+    clock: Clock,
+    handle: Handle,
+    device: DeviceId,
+    platform: Id,
+}
+
+async fn world(carriage: Carriage, auto_register: bool) -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::real();
+    let store = Store::open(&Default::default(), dir.path(), clock.clone()).await.unwrap();
+    store.root_key(None).await.unwrap();
+    let draft = group::Draft {
+        lazy_pull: true,
+        auto_register,
+        gb_password: Some(Secret("12345678".into())),
+        ..group::Draft::new("gb", InProtocol::Gb28181, "flv".parse().unwrap())
+    };
+    let group = store.create_group(Scope::Operator, draft).await.unwrap();
+    let device = match auto_register {
+        true => DeviceId(0),
+        false => store.create_device(Scope::Operator, device::Draft::new(group.id, Kind::Ipc, NVR.parse().unwrap())).await.unwrap().id,
+    };
+    let tasks = Tasks::new();
+    let registry = Registry::new(Default::default(), clock.clone(), &tasks);
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let rtp = media::Settings { listen: loopback, readers: 1, ..Default::default() };
+    let sessions = Sessions::new(clock.clone());
+    let parts = media::Parts { settings: rtp, registry: registry.clone(), sessions, clock: clock.clone(), tasks: tasks.clone() };
+    let media = Media::start(parts).unwrap();
+    let parts = Parts {
+        sip: Sip { udp_listen: loopback, tcp_listen: loopback, ..Sip::default() },
+        settings: Settings { media: carriage, ..Settings::default() },
+        media,
+        store: store.clone(),
+        registry: registry.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+    };
+    let handle = start(parts).await.unwrap();
+    let platform = Id::new(group.gb_id.unwrap().as_str()).unwrap();
+    World { _dir: dir, store, registry, tasks, clock, handle, device, platform }
+}
+
+/// A camera with one channel; gives what happened to it.
+fn camera(w: &World) -> Arc<Mutex<Vec<client::Event>>> {
+    let server = w.handle.addresses()[0];
+    let (clock, tasks, log) = (w.clock.clone(), w.tasks.clone(), Arc::new(Mutex::new(Vec::new())));
+    let mut machine = Client::new(client::Config::new(Id::new(NVR).unwrap(), w.platform, "12345678"), [7; 32]);
+    let seen = log.clone();
+    tasks.clone().spawn("camera", async move {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let path = Path { transport: Transport::Udp, link: 0, remote: server, local: socket.local_addr().unwrap() };
+        machine.connect(clock.now(), path);
+        let mut buffer = vec![0; 65_536];
+        let stop = tasks.stopping();
+        loop {
+            while let Some(output) = machine.poll() {
+                match output {
+                    client::Output::Send { bytes, .. } => drop(socket.send_to(&bytes, server).await),
+                    client::Output::Event(event) => {
+                        answer(&mut machine, &clock, &event, &tasks);
+                        seen.lock().unwrap().push(event);
+                    }
+                }
+            }
+            let due = machine.deadline().unwrap_or(clock.now() + LONG.into());
+            tokio::select! {
+                got = socket.recv_from(&mut buffer) => {
+                    let (len, _) = got.unwrap();
+                    if let Ok(Some(message)) = framer::datagram(&bytes::Bytes::copy_from_slice(&buffer[..len])) {
+                        machine.receive(clock.now(), path, message);
+                    }
+                }
+                () = clock.sleep_until(due) => machine.handle_timeout(clock.now()),
+                () = stop.requested() => return,
+            }
+        }
+    });
+    log
+}
+
+fn answer(machine: &mut Client, clock: &Clock, event: &client::Event, tasks: &Tasks) {
+    match event {
+        client::Event::Query { reply, query, .. } => {
+            let item = Item { id: Id::new(CHANNEL), name: "东门".into(), online: true, ..Item::default() };
+            let answer = match query {
+                Query::Catalog => Reply::Catalog(vec![item]),
+                Query::DeviceInfo => Reply::Info(DeviceInfo { manufacturer: "Demo".into(), ..DeviceInfo::default() }),
+                _ => Reply::Result(true),
+            };
+            machine.reply(clock.now(), *reply, answer);
+        }
+        client::Event::Invited { call, offer, .. } => {
+            let mut sdp = Description::offer(CHANNEL, Default::default(), "127.0.0.1".parse().unwrap(), 9, offer.carriage.opposite());
+            (sdp.direction, sdp.ssrc) = (Some(Direction::SendOnly), offer.ssrc);
+            machine.accept(clock.now(), *call, Some(&sdp));
+            let to: SocketAddr = format!("{}:{}", offer.host, offer.port).parse().unwrap();
+            let (way, ssrc) = (offer.carriage, offer.ssrc.unwrap().0);
+            let stop = tasks.stopping();
+            tasks.spawn("camera media", async move {
+                tokio::select! { () = stop.requested() => {}, () = send(to, way, ssrc) => {} }
+            });
+        }
+        _ => {}
+    }
+}
+
+/// The packets of a capture with the SSRC that was asked for.
+async fn send(to: SocketAddr, way: Way, ssrc: u32) {
+    let mut connection = match way {
+        Way::Udp => None,
+        _ => Some(TcpStream::connect(to).await.unwrap()),
+    };
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut rest = MEDIA;
+    while rest.len() > 2 {
+        let len = usize::from(u16::from_be_bytes([rest[0], rest[1]]));
+        let mut packet = rest[2..2 + len].to_vec();
+        packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        let sent = match &mut connection {
+            None => socket.send_to(&packet, to).await.map(drop),
+            Some(connection) => connection.write_all(&[&rest[..2], &packet].concat()).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+        rest = &rest[2 + len..];
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(LONG).await;
+}
+
+async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let look = async {
+        loop {
+            if let Some(found) = check().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LONG, look).await.unwrap_or_else(|_| panic!("not within {LONG:?}: {what}"))
+}
+
+impl World {
+    async fn stream(&self) -> crate::model::stream::Stream {
+        until("the channel's stream", async || {
+            let all = self.store.streams_of(self.device).await.unwrap();
+            all.into_iter().find(|stream| stream.name == CHANNEL)
+        })
+        .await
+    }
+
+    async fn finish(self) {
+        assert_eq!(self.tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
+        self.store.close().await;
+    }
+}
+
+async fn a_viewer_fetches_the_stream(carriage: Carriage) {
+    let w = world(carriage, false).await;
+    let log = camera(&w);
+    let stream = w.stream().await;
+    let channels = w.store.channels(Scope::Operator, w.device, Default::default(), Page::default()).await.unwrap();
+    assert_eq!(channels.items.iter().map(|row| row.channel.name.as_str()).collect::<Vec<_>>(), ["东门"]);
+    until("the state", async || (w.store.device(Scope::Operator, w.device).await.unwrap().status == Status::On).then_some(())).await;
+
+    let key = stream.key().unwrap();
+    let mut viewer = w.registry.wait_for(&key, Class::Viewer, Start::Key, LONG).await.unwrap();
+    let mut batch = Vec::new();
+    viewer.recv(&mut batch).await;
+    assert!(!batch.is_empty());
+    assert_eq!(w.handle.counts().calls, 1);
+    assert!(w.handle.doctor(w.device).unwrap().verdict.iter().all(|line| !line.contains("public_ip")));
+
+    let order = Control::Ptz(ptz::Command::Move { pan: 32, tilt: 0, zoom: 0 });
+    w.handle.control(w.device, Id::new(CHANNEL).unwrap(), order.clone()).await.unwrap();
+    let moved = |event: &client::Event| matches!(event, client::Event::Control { control: Some(control), .. } if *control == order);
+    until("the order", async || log.lock().unwrap().iter().any(moved).then_some(())).await;
+
+    w.handle.stop(&key).await.unwrap();
+    until("the end of the call", async || (w.handle.counts().calls == 0 && w.handle.counts().ssrcs == 0).then_some(())).await;
+    w.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_fetches_the_stream_over_udp() {
+    a_viewer_fetches_the_stream(Carriage::Udp).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_fetches_the_stream_over_tcp() {
+    a_viewer_fetches_the_stream(Carriage::Tcp).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_nobody_knows_is_created_where_its_group_allows_it() {
+    let w = world(Carriage::Udp, true).await;
+    camera(&w);
+    let found = until("the device", async || {
+        let all = w.store.devices_after(None, 10).await.unwrap();
+        all.into_iter().find(|device| device.gb_id.as_str() == NVR && device.status == Status::On)
+    })
+    .await;
+    assert!(found.registration.is_some());
+    w.finish().await;
+}

@@ -1,12 +1,14 @@
 //! The composition root: builds everything bottom-up, hands out handles, stops top-down.
 
 use crate::api::Public;
-use crate::api::plane::{NoDevices, Unsigned};
+use crate::api::plane::Unsigned;
 use crate::api::start::{Base, Ports};
 use crate::api::url::Places;
 use crate::base::id::StreamKey;
 use crate::config::Config;
 use crate::container::m3u8::Window;
+use crate::edge::gb28181;
+use crate::edge::gb28181::media::{self, Media};
 use crate::edge::http::{self, Http, Refusal};
 use crate::edge::net;
 use crate::edge::net::pump::Pumps;
@@ -52,8 +54,8 @@ impl Server {
         let pumps = Pumps::new(config.play.clone(), clock.clone(), &edges);
         let store = open_store(&config, &clock).await?;
         let sections = (config.playback.clone(), config.callbacks.clone(), Open::new(&config.access));
-        let media = (registry.clone(), sessions.clone());
-        let base = Base::open(store.clone(), media, clock.clone(), sections, &core).await.map_err(|e| e.to_string())?;
+        let running = (registry.clone(), sessions.clone());
+        let base = Base::open(store.clone(), running, clock.clone(), sections, &core).await.map_err(|e| e.to_string())?;
         let access: Arc<dyn Access> = Arc::new(base.gate());
         let ready = Arc::new(AtomicBool::new(false));
 
@@ -80,7 +82,8 @@ impl Server {
         let rtmp_port = rtmp.plain.map_or(0, |listen| listen.port());
         let places = Places::new(&outside(&config), Ports { rtmp: rtmp_port, http: listening.port(), ..ports(&config) });
         let files = Arc::new(Unsigned { base: places.http_base() });
-        let api = base.api(config.api.clone(), places, (Arc::new(NoDevices), files), None, &core);
+        let devices = open_gb28181(&config, (&registry, &sessions), &store, &clock, &edges).await?;
+        let api = base.api(config.api.clone(), places, (Arc::new(devices), files), None, &core);
         open_http(&config.http, &http, bound, crate::api::router(api))?;
 
         let helper = av::Helper::new(config.av.clone(), &core);
@@ -151,6 +154,26 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Store, String> {
     Ok(store)
 }
 
+/// Opens the ports for GB28181 devices and their media.
+async fn open_gb28181(
+    config: &Config,
+    (registry, sessions): (&Registry, &Sessions),
+    store: &Store,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<gb28181::Handle, String> {
+    let (registry, sessions) = (registry.clone(), sessions.clone());
+    let parts =
+        media::Parts { settings: config.rtp.clone(), registry: registry.clone(), sessions, clock: clock.clone(), tasks: tasks.clone() };
+    let media = Media::start(parts).map_err(|e| format!("rtp.listen: {}: {e}", config.rtp.listen))?;
+    tracing::info!(listen = %config.rtp.listen, "RTP: media of GB28181 devices, UDP and TCP");
+    let (sip, settings) = (config.sip.clone(), config.gb28181.clone());
+    let parts = gb28181::Parts { sip, settings, media, store: store.clone(), registry, clock: clock.clone(), tasks: tasks.clone() };
+    let handle = gb28181::start(parts).await?;
+    tracing::info!(listen = ?handle.addresses(), "SIP: GB28181 devices register here, UDP and TCP");
+    Ok(handle)
+}
+
 /// The way from outside; who listens on the loopback address only can be reached on it only.
 pub fn outside(config: &Config) -> Public {
     let loopback = config.public.host.is_empty() && config.http.listen.ip().is_loopback();
@@ -160,7 +183,14 @@ pub fn outside(config: &Config) -> Public {
 
 /// What URLs say where neither the configuration nor a listener does.
 pub fn ports(config: &Config) -> Ports {
-    Ports { rtmp: 0, http: config.http.listen.port(), gb_host: String::new(), gb_udp: 5060, gb_tcp: 6060, gb_area: 34_020_000 }
+    Ports {
+        rtmp: 0,
+        http: config.http.listen.port(),
+        gb_host: config.gb28181.public_ip.clone(),
+        gb_udp: config.sip.udp_listen.port(),
+        gb_tcp: config.sip.tcp_listen.port(),
+        gb_area: 34_020_000,
+    }
 }
 
 /// Serves HTTP on the listener that is open already and, if there is one, HTTPS.

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["api", "console"],
     &["config"],
     &["server"],
-    &["cli"],
+    &["cli", "fuzz"],
 ];
 
 /// In these layers each folder is a world of its own; only what is listed is shared: (layer, shared part, why).
@@ -23,6 +23,7 @@ const SHARED: &[(&str, &str, &str)] = &[
     ("edge", "net", "all edges stand on sockets, limits and pumps"),
     ("edge", "session", "all edges open sessions, which are listed together"),
     ("worker", "segment", "HLS and recording cut streams the same way"),
+    ("worker", "dial", "pulls and relays both call other servers"),
 ];
 
 /// Modules without tokio, sockets, files and clock.

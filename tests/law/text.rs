@@ -15,13 +15,19 @@ fn committed() -> Vec<PathBuf> {
     String::from_utf8_lossy(&listed).split('\0').filter(|path| !path.is_empty()).map(PathBuf::from).collect()
 }
 
+/// Whether the line names an absolute path that begins so; `tests/fuzz/work/` is none.
+fn begins_there(line: &str, path: &str) -> bool {
+    let inside = |before: char| before.is_alphanumeric() || "._-}/$".contains(before);
+    line.match_indices(path).any(|(at, _)| !line[..at].ends_with(inside))
+}
+
 #[test]
 fn no_path_of_a_machine() {
     let mut findings = Vec::new();
     for path in committed() {
         let Ok(text) = std::fs::read_to_string(root().join(&path)) else { continue };
         for (n, line) in text.lines().enumerate() {
-            if let Some(found) = MACHINE_PATHS.iter().find(|part| line.contains(**part)) {
+            if let Some(found) = MACHINE_PATHS.iter().find(|path| begins_there(line, path)) {
                 findings.push(format!("{}:{}: {found}", path.display(), n + 1));
             }
         }

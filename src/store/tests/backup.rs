@@ -1,3 +1,5 @@
+//! Backup and restore: what the store promises.
+
 use super::*;
 use crate::model::directory;
 use crate::model::tenant::OPERATOR;

@@ -1,3 +1,5 @@
+//! Bindings of templates: what the store promises.
+
 use super::*;
 use crate::model::binding::{Binding, How, Instance};
 use crate::model::id::TemplateId;

@@ -1,3 +1,5 @@
+//! Callbacks and their delivery log: what the store promises.
+
 use super::*;
 use crate::model::callback::{Delivery, Draft, Event, Waiting};
 use crate::model::tenant::OPERATOR;

@@ -1,3 +1,5 @@
+//! Channels: what the store promises.
+
 use super::*;
 use crate::model::channel::{Branch, Catalog, Filter, Info, Item, State, Synced, View};
 use crate::model::id::DeviceId;

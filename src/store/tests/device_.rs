@@ -1,3 +1,5 @@
+//! Devices: what the store promises.
+
 use super::*;
 use crate::model::device::{Change, Draft, Filter, Registration, Stats, Status, Transport};
 use crate::model::directory;

@@ -1,3 +1,5 @@
+//! Groups: what the store promises.
+
 use super::*;
 use crate::model::group::{Filter, Stats};
 use std::collections::HashSet;

@@ -1,3 +1,5 @@
+//! Opening and migrating a store: what the store promises.
+
 use super::*;
 use crate::model::domain::Purpose;
 use crate::model::tenant::{BucketKey, OPERATOR};

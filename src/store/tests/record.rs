@@ -1,3 +1,5 @@
+//! Records: what the store promises.
+
 use super::*;
 use crate::model::alarm::Alarm;
 use crate::model::id::{AlarmId, DeviceId, RecordId, StreamId, TemplateId, TenantId};

@@ -1,3 +1,5 @@
+//! Streams: what the store promises.
+
 use super::*;
 use crate::model::id::StreamId;
 use crate::model::stream::{Change, Filter, Status};

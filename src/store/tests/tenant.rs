@@ -1,3 +1,5 @@
+//! Tenants and what they may see: what the store promises.
+
 use super::*;
 use crate::model::domain::Purpose;
 use crate::model::tenant::{BucketKey, OPERATOR, Status};

@@ -1,3 +1,5 @@
+//! Usage statistics: what the store promises.
+
 use super::*;
 use crate::model::id::{StreamId, TenantId};
 use crate::model::usage::{Sums, Usage};

@@ -1,3 +1,5 @@
+//! The writer and its group commit: what the store promises.
+
 use super::*;
 use crate::store::sql::sql;
 use std::time::Duration;

@@ -160,14 +160,7 @@ impl Reader {
                 None => {}
                 Some(Source::Shared(socket)) => self.datagrams(hub, desk, now, &socket, None),
                 Some(Source::Own(socket, call)) => self.datagrams(hub, desk, now, &socket, Some(&call)),
-                Some(Source::Connection(connection)) => {
-                    if !self.connection(hub, desk, now, &connection) {
-                        self.remove(*token);
-                        if let Some(call) = &lock(&connection).call {
-                            call.connection_closed(now);
-                        }
-                    }
-                }
+                Some(Source::Connection(connection)) => self.connection(hub, desk, now, (*token, &connection)),
             }
         }
         Ok(tokens.len())
@@ -193,15 +186,23 @@ impl Reader {
         }
     }
 
-    /// Reads a connection once; `false`: it is over.
-    fn connection(&self, hub: &Hub, desk: &mut Desk, now: Timestamp, connection: &Mutex<Connection>) -> bool {
-        let mut connection = lock(connection);
-        let length = match connection.fill(&mut desk.buffer) {
-            Fill::Bytes(length) => length,
-            Fill::Nothing => return true,
-            Fill::Closed => return false,
+    /// Reads a connection once; one that is over is closed.
+    fn connection(&self, hub: &Hub, desk: &mut Desk, now: Timestamp, (token, connection): (u64, &Mutex<Connection>)) {
+        let over = {
+            let mut connection = lock(connection);
+            let goes_on = match connection.fill(&mut desk.buffer) {
+                Fill::Bytes(length) => packets(hub, &mut connection, now, &desk.buffer[..length]),
+                Fill::Nothing => true,
+                Fill::Closed => false,
+            };
+            (!goes_on).then(|| connection.call.clone())
         };
-        packets(hub, &mut connection, now, &desk.buffer[..length])
+        if let Some(call) = over {
+            self.remove(token);
+            if let Some(call) = call {
+                call.connection_closed(now);
+            }
+        }
     }
 
     fn add(&self, source: Source) -> io::Result<u64> {
@@ -256,7 +257,7 @@ fn shared(hub: &Hub, last: &mut Option<(u32, Arc<Call>)>, now: Timestamp, from: 
 }
 
 /// Hands on the packets in `bytes`, which follow on what came before; `false`: the connection is over.
-pub fn packets(hub: &Hub, connection: &mut Connection, now: Timestamp, bytes: &[u8]) -> bool {
+fn packets(hub: &Hub, connection: &mut Connection, now: Timestamp, bytes: &[u8]) -> bool {
     let mut rest = bytes;
     loop {
         let step = match connection.framer.next(rest) {

@@ -118,7 +118,7 @@ impl Device {
         tokio::time::timeout(PATIENCE, async {
             while got.len() < wanted {
                 match sub.recv(&mut batch).await {
-                    Recv::Units => got.extend(batch.drain(..)),
+                    Recv::Units => got.append(&mut batch),
                     other => panic!("{other:?} after {} frames", got.len()),
                 }
             }
@@ -226,7 +226,7 @@ async fn a_port_of_its_own_takes_any_ssrc_and_comes_back() {
     for (name, transport, ssrc) in [("udp", Transport::Udp, 0), ("tcp", Transport::TcpPassive, 77)] {
         let own = Expect { own_port: true, transport, ..expect(name, 200_000_001) };
         let receiving = rig.media.expect(own).unwrap();
-        assert!(receiving.port() != rig.port().port() && receiving.port() % 2 == 0);
+        assert!(receiving.port() != rig.port().port() && receiving.port().is_multiple_of(2));
         let (device, to) = (Device::new(ssrc), SocketAddr::new(rig.port().ip(), receiving.port()));
         match transport {
             Transport::Udp => device.send_udp(&udp(), to, 0..device.packets.len()),
@@ -347,7 +347,7 @@ async fn raw_h264_and_g711() {
     let (mut batch, mut got) = (Vec::new(), Vec::new());
     while got.len() < 10 {
         assert_eq!(tokio::time::timeout(PATIENCE, sub.recv(&mut batch)).await.unwrap(), Recv::Units);
-        got.extend(batch.drain(..));
+        got.append(&mut batch);
     }
     sender.join().unwrap();
     assert_eq!(got[0].tracks.audio.as_ref().unwrap().codec, crate::media::track::AudioCodec::G711A);
@@ -456,7 +456,7 @@ async fn what_is_sent_arrives() {
         let (mut batch, mut got) = (Vec::new(), Vec::new());
         while got.len() < 30 {
             assert_eq!(tokio::time::timeout(PATIENCE, sub.recv(&mut batch)).await.unwrap(), Recv::Units);
-            got.extend(batch.drain(..));
+            got.append(&mut batch);
         }
         let (kinds, tracks) = (got.iter().filter(|u| u.frame.kind == crate::media::frame::Kind::Audio).count(), &got[29].tracks);
         assert!(kinds > 5 && tracks.video == clip.tracks().video && tracks.audio == clip.tracks().audio, "{kinds}");

@@ -60,7 +60,7 @@ impl Store {
 
     /// A page of alarms, newest first.
     pub async fn alarms(&self, scope: Scope, filter: AlarmFilter, page: Page) -> Result<Paged<Alarm>> {
-        let mut rows = Where::scope(scope).is_maybe("group_id", filter.group).is_maybe("device_id", filter.device);
+        let mut rows = Where::scope(scope).equals_if("group_id", filter.group).equals_if("device_id", filter.device);
         if let Some(from) = filter.from {
             rows = rows.with("happened >= ?", from);
         }

@@ -40,7 +40,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 store.find_instance(tx, scope, instance).await?;
-                let delete = of(instance).is_maybe("template_id", template).is_maybe("kind", kind.map(Kind::as_str));
+                let delete = of(instance).equals_if("template_id", template).equals_if("kind", kind.map(Kind::as_str));
                 let gone = tx.all(delete.sql("DELETE FROM bindings", " RETURNING template_id, kind, instance_type, instance_id")).await?;
                 if gone.is_empty() {
                     let what = template.map(|id| id.to_string()).or(kind.map(|kind| kind.to_string())).unwrap_or_default();

@@ -150,7 +150,7 @@ impl Store {
 
     /// A page of the delivery log, newest first.
     pub async fn deliveries(&self, scope: Scope, filter: DeliveryFilter, page: Page) -> Result<Paged<Delivery>> {
-        let mut rows = Where::scope(scope).is_maybe("object", filter.object);
+        let mut rows = Where::scope(scope).equals_if("object", filter.object);
         if filter.failed {
             rows = rows.and("error <> ''");
         }

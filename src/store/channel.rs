@@ -27,8 +27,8 @@ impl Store {
     pub async fn channels(&self, scope: Scope, device: DeviceId, filter: Filter, page: Page) -> Result<Paged<View>> {
         let mut conn = self.reader().await?;
         self.find_device(&mut conn, scope, device, "").await?;
-        let mut rows = Where::default().is("device_id", device).and("state = 'active'").is_maybe("directory", filter.directory);
-        rows = rows.is_maybe("online", filter.online);
+        let mut rows = Where::default().is("device_id", device).and("state = 'active'").equals_if("directory", filter.directory);
+        rows = rows.equals_if("online", filter.online);
         if let Some(name) = &filter.name {
             rows = rows.with("lower(name) LIKE ? ESCAPE '\\'", contains(name));
         }

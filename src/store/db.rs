@@ -195,9 +195,15 @@ impl Conn {
     pub(super) async fn script(&mut self, text: String) -> Result<()> {
         let query = sqlx::raw_sql(AssertSqlSafe(text));
         match self {
-            Conn::Sqlite(c) => drop(query.execute(&mut **c).await?),
-            Conn::Postgres(c) => drop(query.execute(&mut **c).await?),
-            Conn::Transaction(c) => drop(query.execute(&mut **c).await?),
+            Conn::Sqlite(c) => {
+                query.execute(&mut **c).await?;
+            }
+            Conn::Postgres(c) => {
+                query.execute(&mut **c).await?;
+            }
+            Conn::Transaction(c) => {
+                query.execute(&mut **c).await?;
+            }
         }
         Ok(())
     }

@@ -102,13 +102,13 @@ impl Store {
     /// A page of devices.
     pub async fn devices(&self, scope: Scope, filter: Filter, sort: &Sort, page: Page) -> Result<Paged<Device>> {
         let filter = Where::scope(scope)
-            .is_maybe("group_id", filter.group)
-            .is_maybe("gb_id", filter.gb_id.as_ref())
-            .is_maybe("name", filter.name)
-            .is_maybe("parent", filter.parent)
-            .is_maybe("directory", filter.directory)
-            .is_maybe("kind", filter.kind.map(Kind::as_str))
-            .is_maybe("status", filter.status.map(Status::as_str));
+            .equals_if("group_id", filter.group)
+            .equals_if("gb_id", filter.gb_id.as_ref())
+            .equals_if("name", filter.name)
+            .equals_if("parent", filter.parent)
+            .equals_if("directory", filter.directory)
+            .equals_if("kind", filter.kind.map(Kind::as_str))
+            .equals_if("status", filter.status.map(Status::as_str));
         let list = List { table: "devices", select: SELECT, filter, order: Order::of(sort, SORT)? };
         let (rows, total) = self.reader().await?.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(|row| self.read_device(row)).collect::<Result<_>>()?, total, page })

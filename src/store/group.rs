@@ -94,11 +94,11 @@ impl Store {
     /// A page of groups.
     pub async fn groups(&self, scope: Scope, filter: Filter, sort: &Sort, page: Page) -> Result<Paged<Group>> {
         let filter = Where::scope(scope)
-            .is_maybe("id", filter.id)
-            .is_maybe("name", filter.name)
-            .is_maybe("region", filter.region)
-            .is_maybe("in_protocol", filter.in_protocol.map(InProtocol::as_str))
-            .is_maybe("enabled", filter.enabled);
+            .equals_if("id", filter.id)
+            .equals_if("name", filter.name)
+            .equals_if("region", filter.region)
+            .equals_if("in_protocol", filter.in_protocol.map(InProtocol::as_str))
+            .equals_if("enabled", filter.enabled);
         let list = List { table: "groups", select: SELECT, filter, order: Order::of(sort, SORT)? };
         let (rows, total) = self.reader().await?.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(|row| self.read_group(row)).collect::<Result<_>>()?, total, page })

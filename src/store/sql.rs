@@ -136,7 +136,7 @@ impl Where {
     }
 
     /// A column equals a value, if there is one.
-    pub(super) fn is_maybe(self, column: &'static str, value: Option<impl Into<Value>>) -> Where {
+    pub(super) fn equals_if(self, column: &'static str, value: Option<impl Into<Value>>) -> Where {
         match value {
             Some(value) => self.is(column, value),
             None => self,

@@ -132,11 +132,11 @@ impl Store {
     pub async fn streams(&self, scope: Scope, filter: Filter, sort: &Sort, page: Page) -> Result<Paged<View>> {
         let mut rows = Where::scope(scope)
             .and("hidden = 0")
-            .is_maybe("group_id", filter.group)
-            .is_maybe("device_id", filter.device)
-            .is_maybe("app", filter.app)
-            .is_maybe("name", filter.name)
-            .is_maybe("status", filter.status.filter(|status| *status != Status::Off).map(Status::as_str));
+            .equals_if("group_id", filter.group)
+            .equals_if("device_id", filter.device)
+            .equals_if("app", filter.app)
+            .equals_if("name", filter.name)
+            .equals_if("status", filter.status.filter(|status| *status != Status::Off).map(Status::as_str));
         if filter.status == Some(Status::Off) {
             // What failed to start is off too.
             rows = rows.and("status IN ('off', 'failed')");

@@ -36,7 +36,7 @@ impl Store {
 
     /// A page of templates.
     pub async fn templates(&self, scope: Scope, filter: Filter, page: Page) -> Result<Paged<Template>> {
-        let mut rows = Where::scope(scope).is_maybe("kind", filter.kind.map(Kind::as_str));
+        let mut rows = Where::scope(scope).equals_if("kind", filter.kind.map(Kind::as_str));
         if let Some(instance) = filter.instance {
             rows = rows.with("id IN (SELECT template_id FROM bindings WHERE instance_id = ?)", instance);
         }

@@ -116,7 +116,7 @@ impl Store {
 }
 
 fn wanted(scope: Scope, span: i64, filter: UsageFilter) -> Where {
-    let rows = Where::scope(scope).is("span", span).is_maybe("group_id", filter.group).is_maybe("stream_id", filter.stream);
+    let rows = Where::scope(scope).is("span", span).equals_if("group_id", filter.group).equals_if("stream_id", filter.stream);
     rows.with("happened >= ?", filter.from).with("happened < ?", filter.to)
 }
 

@@ -72,8 +72,8 @@ suite! {
         let camera = create(draft(group.id, Some(platform.id), Some(folder.id))).await.unwrap();
         invalid(create(Draft { parent: Some(camera.id), ..Draft::new(group.id, Kind::Ipc, code(10)) }).await, "ParentId");
         let list = async |filter| b.store.devices(Scope::Operator, filter, &Sort::default(), Page::default()).await.unwrap().items;
-        assert_eq!(list(Filter { parent: Some(platform.id), ..Filter::default() }).await, [camera.clone()]);
-        assert_eq!(list(Filter { directory: Some(folder.id), ..Filter::default() }).await, [camera.clone()]);
+        assert_eq!(list(Filter { parent: Some(platform.id), ..Filter::default() }).await, std::slice::from_ref(&camera));
+        assert_eq!(list(Filter { directory: Some(folder.id), ..Filter::default() }).await, std::slice::from_ref(&camera));
         b.store.delete_directory(Scope::Operator, folder.id).await.unwrap();
         b.store.delete_device(Scope::Operator, platform.id).await.unwrap();
         let left = b.store.device(Scope::Operator, camera.id).await.unwrap();

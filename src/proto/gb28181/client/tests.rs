@@ -321,7 +321,7 @@ fn calls_through_any_network_end_on_both_sides() {
                 calls.extend(pair.server.invite(pair.now, &key(), Invite::play(id(CHANNEL), media, Carriage::Udp)).map(|(call, _)| call));
                 let wait = Duration::from_millis(pair.random() % 3000);
                 pair.run(wait);
-                if pair.random() % 2 == 0
+                if pair.random().is_multiple_of(2)
                     && let Some(call) = calls.first().copied()
                 {
                     pair.server.hang_up(pair.now, call);

@@ -25,13 +25,12 @@ pub(super) fn manscdp(data: &[u8]) {
     let _ = manscdp::faulty(&body);
 }
 
-/// Session descriptions; what we write reads back as the same.
+/// Session descriptions; what we write says the same.
 pub(super) fn sdp(data: &[u8]) {
     let Some(description) = sdp::Description::parse(data) else { return };
-    let written = description.write();
-    if let Some(again) = sdp::Description::parse(written.as_bytes()) {
-        assert_eq!(again.write(), written);
-    }
+    let again = sdp::Description::parse(description.write().as_bytes()).expect("what we write can be read");
+    let gist = |d: &sdp::Description| (d.port, d.ssrc, d.audio, d.carriage, d.direction, d.formats.clone());
+    assert_eq!(gist(&again), gist(&description));
 }
 
 /// Playback control, and the eight bytes of pan, tilt and zoom.

@@ -149,7 +149,7 @@ impl Framer {
         if let Some(kind) = kind {
             self.lost = false;
             self.kind = Some(kind);
-            return Ok(Step::Skip(at));
+            return if at > 0 { Ok(Step::Skip(at)) } else { self.next(bytes) };
         }
         if self.skipped_now > Self::PATIENCE {
             return Err(Lost(self.skipped_now));
@@ -185,7 +185,11 @@ impl Framer {
         let prefix = kind.prefix();
         let Some(at) = rtp.checked_sub(prefix) else { return Some(false) };
         let length = usize::from(u16::from_be_bytes([bytes[rtp - 2], bytes[rtp - 1]]));
-        if kind == Kind::Dollar && bytes[at] != b'$' || length < Self::RTP_HEADER || bytes[rtp] >> 6 != 2 {
+        if kind == Kind::Dollar && bytes[at] != b'$' || bytes[rtp] >> 6 != 2 {
+            return Some(false);
+        }
+        // what `next` would not take must not be found here: the two would go around for ever
+        if !plausible(bytes.get(rtp..rtp + length.min(Self::RTP_HEADER))?, length) || length < Self::RTP_HEADER {
             return Some(false);
         }
         let ssrc = ssrc_bytes(bytes.get(rtp..)?)?;
@@ -320,6 +324,23 @@ mod tests {
                 assert_eq!(framer.resyncs().0, 1);
             }
         }
+    }
+
+    /// Found by fuzzing: what looks like RTCP of a length that RTCP cannot have was refused and found again without end.
+    #[test]
+    fn a_refused_packet_is_not_found_again() {
+        let mut odd = rtp(7, 1, 1);
+        odd[1] = 200;
+        let bytes = framed(Kind::Rfc4571, &[odd, rtp(7, 2, 100), rtp(7, 3, 100)]);
+        let (mut framer, mut at, mut packets) = (Framer::default(), 0, 0);
+        for _ in 0..100 {
+            match framer.next(&bytes[at..]).unwrap() {
+                Step::Packet { consumed, .. } => (at, packets) = (at + consumed, packets + 1),
+                Step::Skip(n) => at += n,
+                Step::More => break,
+            }
+        }
+        assert_eq!(packets, 2);
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl Depacketizer {
     fn unpack(&mut self, payload: &[u8]) {
         // Some devices put an elementary stream with start codes into the packets.
         if nal::looks_like_annex_b(payload) {
+            self.drop_fragment();
             nal::annex_b(payload).for_each(|nal| self.add(nal));
             return;
         }
@@ -282,6 +283,17 @@ mod tests {
         assert_eq!(unit.access.data, prefixed(&idr()));
         assert!(unit.access.key && !unit.damaged && unit.timestamp == 9);
         assert_eq!((&unit.access.sets.sps[0][..], &unit.access.sets.pps[0][..]), (SPS, PPS));
+    }
+
+    /// Found by fuzzing: the fragment was cut off together with the units behind it.
+    #[test]
+    fn start_codes_inside_of_a_fragmented_unit() {
+        let mut line = Line::new(Family::H264);
+        assert!(line.send(&fu_a(&idr(), 1_400)[0], 9, false, 0).is_empty());
+        assert!(line.send(&[&[0, 0, 0, 1][..], PPS, &[0, 0, 1, 0x41, 0x9a]].concat(), 9, false, 0).is_empty());
+        let out = line.send(&fu_a(&idr(), 1_400)[0], 18, true, 0);
+        assert_eq!(out[0].access.data, prefixed(&[0x41, 0x9a]));
+        assert!(out[0].damaged);
     }
 
     #[test]

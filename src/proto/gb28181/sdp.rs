@@ -187,7 +187,7 @@ impl Description {
             out.push_str("\r\n");
         };
         line(format_args!("v=0"));
-        let owner = if self.owner.is_empty() { "-" } else { &self.owner }; // RFC 4566 section 5.2
+        let owner = if self.owner.is_empty() { "-" } else { self.owner.as_str() }; // RFC 4566 section 5.2
         line(format_args!("o={owner} 0 0 IN {family} {}", self.host));
         line(format_args!("s={}", self.purpose.unwrap_or_default().as_str()));
         if let Some(uri) = &self.uri {

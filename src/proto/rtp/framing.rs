@@ -189,7 +189,7 @@ impl Framer {
             return Some(false);
         }
         // what `next` would not take must not be found here: the two would go around for ever
-        if !plausible(bytes.get(rtp..rtp + length.min(Self::RTP_HEADER))?, length) || length < Self::RTP_HEADER {
+        if length < Self::RTP_HEADER || !plausible(bytes.get(rtp..rtp + Self::RTP_HEADER)?, length) {
             return Some(false);
         }
         let ssrc = ssrc_bytes(bytes.get(rtp..)?)?;

@@ -20,7 +20,7 @@ cargo fuzz build --fuzz-dir tests/fuzz >/dev/null
 
 failed=""
 for target in "$@"; do
-    work=tests/fuzz/work/$target
+    work=tests/fuzz/found/$target
     mkdir -p "$work"
     options="-max_total_time=$seconds -rss_limit_mb=1024 -malloc_limit_mb=256 -timeout=10 -max_len=65536 -print_final_stats=0 -verbosity=0"
     if cargo fuzz run --fuzz-dir tests/fuzz "$target" "$work" "tests/fuzz/corpus/$target" -- $options; then

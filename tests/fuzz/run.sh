@@ -3,7 +3,7 @@
 #
 #   tests/fuzz/run.sh SECONDS [TARGET…]
 #
-# New inputs go to tests/fuzz/work, which git ignores; what is worth keeping is copied to tests/fuzz/corpus by hand, as small as
+# New inputs go to tests/fuzz/found, which git ignores; what is worth keeping is copied to tests/fuzz/corpus by hand, as small as
 # `cargo fuzz tmin` makes it, together with the mending. `cargo test` replays that folder.
 set -eu
 cd "$(dirname "$0")/../.."

@@ -13,8 +13,9 @@ if [ "${DEMO:-1}" = 0 ]; then
     exec "$weir" serve
 fi
 
-# A demo shows itself to everybody; a bare server shows nothing that the API does not know.
-export WEIR_ACCESS__OPEN=${WEIR_ACCESS__OPEN:-live/*}
+# A demo shows itself to everybody; a bare server shows nothing that the API does not know. The demo stream has an application
+# of its own: as soon as a group of the API uses `live`, that group's rules hold there.
+export WEIR_ACCESS__OPEN=${WEIR_ACCESS__OPEN:-live/*,demo/*}
 http=${WEIR_HTTP__LISTEN:-0.0.0.0:8080}
 rtmp=${WEIR_RTMP__LISTEN:-0.0.0.0:1935}
 http=127.0.0.1:${http##*:}
@@ -49,17 +50,19 @@ for _ in {1..150}; do
 done
 exec 3>&- 2>/dev/null || true
 
-"$weir" push "$fixture" "rtmp://$rtmp/live/demo" &
+"$weir" push "$fixture" "rtmp://$rtmp/demo/stream" &
 children=("$!" "$server")
 
 cat <<TEXT
 
   The demo stream plays here:
-    ffplay rtmp://$rtmp/live/demo
-    ffplay http://$http/live/demo.flv
-    vlc    http://$http/live/demo.m3u8
+    ffplay rtmp://$rtmp/demo/stream
+    ffplay http://$http/demo/stream.flv
+    vlc    http://$http/demo/stream.m3u8
   Push your own beside it:
     ffmpeg -re -i FILE -c copy -f flv rtmp://$rtmp/live/NAME
+  Call the API (reference: http://$http/reference):
+    $weir api DescribeGroups
   Ctrl-C ends the server and the demo.
 
 TEXT

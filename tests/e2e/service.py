@@ -137,7 +137,7 @@ def demo(context):
             if {stream["codec_type"] for stream in streams} != {"video", "audio"}:
                 raise Failure(f"not picture and sound: {streams}")
             said = script.output()
-            for url in (server.rtmp("demo"), server.http("/live/demo.flv"), server.http("/live/demo.m3u8")):
+            for url in (server.rtmp("stream", "demo"), server.http("/demo/stream.flv"), server.http("/demo/stream.m3u8")):
                 if url not in said:
                     raise Failure(f"{url} is not told: {said}")
             group = descendants(script.process.pid)
@@ -154,7 +154,7 @@ def demo_streams(server, script):
     if script.process.poll() is not None:
         raise Failure(f"the demo ended: {script.output()[-2000:]}")
     try:
-        return list(media.probe(server.rtmp("demo"), 10, "-read_intervals", "%+1")[0].values())
+        return list(media.probe(server.rtmp("stream", "demo"), 10, "-read_intervals", "%+1")[0].values())
     except Failure:
         return None
 

@@ -1,5 +1,7 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 #![warn(missing_docs)]
+// The documentation is built with private items (`make check`): module pages point into their parts.
+#![allow(rustdoc::private_intra_doc_links)]
 #![deny(unsafe_code)]
 
 // The module list, in layer order: a module may use any module above it in this list that stands in an

@@ -1,7 +1,7 @@
 //! The one configuration: defaults, then a file, then the environment, then flags. Unknown keys are refused.
 //!
-//! A section is declared where it is used; this module puts them together ([`Config`]), reads them ([`load`]) and writes
-//! the commented reference file ([`reference`]). Nothing reads the configuration after the server was put together.
+//! A section is declared where it is used; this module puts them together ([`Config`]), reads them ([`load()`]) and writes
+//! the commented reference file ([`reference()`]). Nothing reads the configuration after the server was put together.
 
 mod load;
 mod reference;

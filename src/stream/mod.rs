@@ -1,7 +1,7 @@
 //! The heart: streams with one publisher and any number of readers. It knows frames, never protocols.
 //!
 //! [`Registry`] names the five verbs: publish, subscribe, wait for, list, watch. A [`Publisher`] writes into a
-//! [`ring`](self::ring) that is also the GOP cache; [`Subscriber`]s read at their own pace. What is *not* here:
+//! [`ring`](mod@ring) that is also the GOP cache; [`Subscriber`]s read at their own pace. What is *not* here:
 //! sockets, muxers (they plug in through [`Unit::view`]), and any wait of the writer for a reader.
 
 pub mod access;

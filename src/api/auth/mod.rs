@@ -1,6 +1,6 @@
 //! Who calls: both signature methods, the time window, replays and the rate of a key.
 //!
-//! Start with [`check`]. Nothing is remembered of a call before its signature has been verified, so that nobody can fill our
+//! Start with `check`. Nothing is remembered of a call before its signature has been verified, so that nobody can fill our
 //! memory or use up a key's rate without its secret.
 
 pub mod acs3;

@@ -64,7 +64,7 @@ crate::settings! {
         pub dead_after: Span = Span::secs(15),
         /// How long a player waits for a stream that nobody publishes yet.
         pub patience: Span = Span::secs(10),
-        /// The sites whose pages may play, such as "https://example.org"; "*" is all of them.
+        /// The sites whose pages may play, such as `https://example.org`; "*" is all of them.
         pub cors: Vec<String> = vec!["*".to_owned()],
         /// How H.265 is marked in FLV: "enhanced" (FourCC) or "legacy" (codec id 12). Players choose with `?hevc=`.
         pub hevc: Hevc = Hevc::Enhanced,

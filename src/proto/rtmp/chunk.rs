@@ -1,6 +1,6 @@
 //! Chunks: messages in pieces, interleaved (Adobe RTMP 1.0, section 5.3).
 //!
-//! [`Reader`] puts each message together in a buffer of its final size, with one copy. [`write`] cuts one once, for any number of readers.
+//! [`Reader`] puts each message together in a buffer of its final size, with one copy. [`write()`] cuts one once, for any number of readers.
 
 use super::message::{LENGTH_MAX, Message, kind};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -327,7 +327,7 @@ pub fn write(out: &mut BytesMut, size: usize, csid: u8, head: Head, parts: [&[u8
     }
 }
 
-/// How many bytes [`write`] makes of a message.
+/// How many bytes [`write()`] makes of a message.
 pub fn written(size: usize, timestamp: u32, length: usize) -> usize {
     let extended = if timestamp >= 0xff_ffff { 4 } else { 0 };
     12 + extended + length + length.saturating_sub(1) / size.max(1) * (1 + extended)

@@ -67,7 +67,7 @@ impl Store {
                         id.into(),
                         draft.owner.into(),
                         Value::from(&draft.object),
-                        host(&draft.url).into(),
+                        callback_host(&draft.url).into(),
                         Value::from(&draft.url),
                         Value::from(&draft.body),
                         0_i64.into(),
@@ -139,9 +139,10 @@ impl Store {
                         tx.execute(sql("DELETE FROM callbacks WHERE id = $1").bind(delivery.id)).await?;
                         let next = sql("UPDATE callbacks SET head = 1 WHERE id = (SELECT MIN(id) FROM callbacks WHERE object = $1)");
                         tx.execute(next.bind(&delivery.object)).await?;
-                        tx.changed(Change::Callbacks);
                     }
                 }
+                // Whoever waits for the next one to be due must look again.
+                tx.changed(Change::Callbacks);
                 Ok(())
             })
         })
@@ -162,7 +163,7 @@ impl Store {
 }
 
 /// The part of a URL that says where it goes: callbacks to a host that hangs must not hold the others up.
-fn host(url: &str) -> &str {
+pub fn callback_host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())]
 }

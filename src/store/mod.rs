@@ -35,7 +35,7 @@ mod tenant;
 mod usage;
 
 pub use alarm::AlarmFilter;
-pub use callback::{DeliveryFilter, Outcome};
+pub use callback::{DeliveryFilter, Outcome, callback_host};
 pub use error::{Error, Noun, Result};
 pub use settings::Settings;
 pub use stream::Door;

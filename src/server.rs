@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::stream::Registry;
 use crate::stream::access::{Access, Open};
 use crate::worker::segment::{Feeds, NoSegments};
-use crate::worker::{av, pull, relay};
+use crate::worker::{av, notify, pull, relay};
 use axum::http::StatusCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -88,6 +88,7 @@ impl Server {
 
         let helper = av::Helper::new(config.av.clone(), &core);
         av::Sound::start(&config.av, &registry, &helper, &core);
+        notify::start(config.notify.clone(), store.clone(), clock.clone(), &core)?;
         pull::start(&config.pull, &registry, &core)?;
         relay::start(&config.relay, &registry, &core)?;
 

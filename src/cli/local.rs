@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
 use std::future::Future;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// `weir api`.
@@ -38,6 +39,24 @@ pub(super) fn print_url(config: &Config, args: &url::Args) -> ExitCode {
         let places = places(config, port_of(&config.rtmp.listen), config.http.listen.port());
         let now = Clock::real().unix().0 / 1_000_000_000;
         println!("{}", url::url(&store, &places, &keys, args, config.playback.expire.0, now).await?);
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `weir backup`.
+pub(super) fn backup(config: &Config, file: &Path) -> ExitCode {
+    block_on(async {
+        attach(config).await?.backup(file, false).await.map_err(|e| e.to_string())?;
+        println!("backed up to {}; it holds the key to all secrets: keep it safe", file.display());
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `weir restore`.
+pub(super) fn restore(config: &Config, file: &Path, force: bool) -> ExitCode {
+    block_on(async {
+        Store::restore(&config.store, &config.top.data_dir, file, force).await.map_err(|e| e.to_string())?;
+        println!("restored from {}", file.display());
         Ok(ExitCode::SUCCESS)
     })
 }

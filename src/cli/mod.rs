@@ -48,6 +48,19 @@ enum Command {
     Api(api::Args),
     /// Print a signed URL that plays a stream.
     Url(url::Args),
+    /// Write everything that the store holds, and the key that opens its secrets, to one file. The server may run.
+    Backup {
+        /// The file; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Bring a backup back. The server must not run.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// Replace the store that is there.
+        #[arg(long)]
+        force: bool,
+    },
     /// Print the commented reference configuration.
     Config,
     /// Print a completion script for a shell.
@@ -68,6 +81,8 @@ pub fn run() -> ExitCode {
         Command::Push(push) => push::run(&push),
         Command::Api(args) => with_config(&cli.layers, |config| local::call(&config, args)),
         Command::Url(args) => with_config(&cli.layers, |config| local::print_url(&config, &args)),
+        Command::Backup { file } => with_config(&cli.layers, |config| local::backup(&config, &file)),
+        Command::Restore { file, force } => with_config(&cli.layers, |config| local::restore(&config, &file, force)),
         Command::Config => {
             print!("{}", config::reference());
             ExitCode::SUCCESS

@@ -72,6 +72,7 @@ config! {
     playback: crate::api::Playback,
     public: crate::api::Public,
     callbacks: crate::api::live::Callbacks,
+    notify: crate::worker::notify::Settings,
     pull: crate::worker::pull::Settings,
     relay: crate::worker::relay::Settings,
     av: crate::worker::av::Settings,

@@ -84,7 +84,7 @@ impl Server {
         let files = Arc::new(Unsigned { base: places.http_base() });
         let devices = open_gb28181(&config, (&registry, &sessions), &store, &clock, &edges).await?;
         let api = base.api(config.api.clone(), places, (Arc::new(devices), files), None, &core);
-        open_http(&config.http, &http, bound, crate::api::router(api))?;
+        open_http(&config.http, &http, bound, http::Suffixes::new().after(crate::api::router(api)))?;
 
         let helper = av::Helper::new(config.av.clone(), &core);
         av::Sound::start(&config.av, &registry, &helper, &core);

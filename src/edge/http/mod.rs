@@ -14,6 +14,7 @@ mod play;
 mod reply;
 mod service;
 mod session_task;
+mod suffix;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use viewers::Viewers;
 
 pub use hls::{Found, Segments};
 pub use reply::Refusal;
+pub use suffix::Suffixes;
 
 crate::settings! {
     /// HTTP: players, the API, the console and metrics, all on one listener.

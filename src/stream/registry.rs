@@ -191,6 +191,18 @@ impl Registry {
         }
     }
 
+    /// A read handle of a stream as soon as somebody publishes it. Unlike [`Registry::wait_for`] nobody is asked to fetch it.
+    pub async fn meet(&self, key: &StreamKey, class: Class, start: Start) -> Subscriber {
+        let mut events = self.watch();
+        loop {
+            if let Some(subscriber) = self.subscribe(key, class, start) {
+                return subscriber;
+            }
+            // Whatever happened, missed events included, the answer is in the table.
+            events.next().await;
+        }
+    }
+
     /// Tells all who wait for `key` that it will not come, and why.
     pub fn refuse(&self, key: &StreamKey, why: &str) {
         if let Some(wanted) = self.0.wanted.get(key).map(|w| w.clone()) {

@@ -4,6 +4,7 @@ use super::ws;
 use crate::container::flv::Hevc;
 use crate::container::flv::mux;
 use crate::edge::net::pump::Format;
+use crate::media::frame::Kind;
 use crate::stream::{Slot, Unit};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -43,6 +44,11 @@ impl Format for Flv {
 
     fn announce(&self, unit: &Unit) -> Bytes {
         self.wrap(mux::header_tag(unit.frame.kind, &unit.tracks, mux::time_of(&unit.frame), self.hevc))
+    }
+
+    fn tracks(&self, unit: &Unit) -> Bytes {
+        let header = |kind| mux::header_tag(kind, &unit.tracks, mux::time_of(&unit.frame), self.hevc);
+        self.wrap([header(Kind::Video), header(Kind::Audio)].concat().into())
     }
 
     fn unit<'a>(&self, unit: &'a Unit) -> &'a Bytes {

@@ -27,6 +27,10 @@ impl Format for Wire {
         [self.metadata(unit), self.header(unit.frame.kind, unit)].concat().into()
     }
 
+    fn tracks(&self, unit: &Unit) -> Bytes {
+        self.head(unit)
+    }
+
     fn unit<'a>(&self, unit: &'a Unit) -> &'a Bytes {
         let slot = if self.hevc == Hevc::Legacy && is_hevc(&unit.tracks) { Slot::RtmpLegacy } else { Slot::Rtmp };
         unit.view(slot, |unit| match mux::head(&unit.frame, &unit.tracks, self.hevc) {

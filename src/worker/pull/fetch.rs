@@ -126,6 +126,7 @@ async fn http(address: &Address, silence: Duration) -> Result<Answer, String> {
     let name = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let request = format!("GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nUser-Agent: weir\r\nAccept: */*\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(|e| e.to_string())?;
+    stream.flush().await.map_err(|e| e.to_string())?;
     let mut buffer = BytesMut::with_capacity(4096);
     let end = loop {
         if let Some(end) = memchr::memmem::find(&buffer, b"\r\n\r\n") {
@@ -180,6 +181,7 @@ impl Link {
             let output = client.output();
             if !output.is_empty() {
                 self.stream.write_all(&output).await.map_err(|e| e.to_string())?;
+                self.stream.flush().await.map_err(|e| e.to_string())?;
             }
             match event {
                 Some(ClientEvent::Started) => return Ok(()),
@@ -228,6 +230,7 @@ impl Link {
                 let output = client.output();
                 if !output.is_empty() {
                     stream.write_all(&output).await.map_err(|e| e.to_string())?;
+                    stream.flush().await.map_err(|e| e.to_string())?;
                 }
             }
             Form::Flv { reader, chunks } => {

@@ -72,11 +72,7 @@ impl Relay {
     async fn serve(&self) {
         let mut backoff = Backoff::new(self.most);
         loop {
-            let wait = self.registry.wait_for(&self.key, Class::Worker, Start::Key, Duration::from_secs(3600)).await;
-            let Ok(subscriber) = wait else {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
-            };
+            let subscriber = self.registry.meet(&self.key, Class::Worker, Start::Key).await;
             let began = self.registry.clock().now();
             match self.push(subscriber).await {
                 Ok(()) => backoff.reset(),
@@ -106,7 +102,11 @@ impl Relay {
                         }
                         link.flush().await?;
                     }
-                    Recv::Lagged { missed } => tracing::warn!(stream = %self.key, target = %self.url, missed, "the relay is too slow"),
+                    Recv::Lagged { missed } => {
+                        tracing::warn!(stream = %self.key, target = %self.url, missed, "the relay is too slow");
+                        // A change of a track may be among what was missed.
+                        begun = false;
+                    }
                     Recv::Ended(_) => {
                         link.client.stop();
                         return link.flush().await;
@@ -168,7 +168,12 @@ impl Outgoing {
     /// Sends what was said.
     pub async fn flush(&mut self) -> Result<(), String> {
         let output = self.client.output();
-        match tokio::time::timeout(STALL, self.stream.write_all(&output)).await {
+        let write = async {
+            self.stream.write_all(&output).await?;
+            // TLS may hold back the end of what was written.
+            self.stream.flush().await
+        };
+        match tokio::time::timeout(STALL, write).await {
             Ok(done) => done.map_err(|e| e.to_string()),
             Err(_) => Err(format!("the server took nothing for {STALL:?}")),
         }

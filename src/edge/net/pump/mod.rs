@@ -41,6 +41,8 @@ pub trait Format: Send + Sync + 'static {
     fn head(&self, unit: &Unit) -> Bytes;
     /// The header of the unit's own track, sent when it changes in mid-stream.
     fn announce(&self, unit: &Unit) -> Bytes;
+    /// The headers of all tracks of the unit, for a player that skipped and may have missed a change.
+    fn tracks(&self, unit: &Unit) -> Bytes;
     /// The unit; empty if this format does not carry it. Cached in the unit, so that it is made once for all players.
     fn unit<'a>(&self, unit: &'a Unit) -> &'a Bytes;
     /// What a player gets when the stream is over.

@@ -31,6 +31,8 @@ pub(super) struct Player {
     fresh: bool,
     /// The head is on its way, the first unit is not.
     headed: bool,
+    /// It skipped units: a change of a track may have been among them.
+    skipped: bool,
     paused: bool,
     /// The session ends so once everything that is begun was written.
     leaving: Option<End>,
@@ -65,6 +67,7 @@ impl Player {
             replies: Bytes::new(),
             fresh: true,
             headed: false,
+            skipped: false,
             paused: false,
             leaving: None,
             progress: now,
@@ -116,6 +119,7 @@ impl Player {
             Some(Read::Units) => {}
             Some(Read::Lagged { .. }) => {
                 self.session.skipped();
+                self.skipped = true;
                 self.cursor = batch.after.unwrap_or(self.cursor);
                 return Ok(true);
             }
@@ -131,8 +135,17 @@ impl Player {
         }
         if !self.headed {
             self.headed = true;
+            self.skipped = false;
             if let Some(unit) = batch.first() {
                 self.pending = self.format.head(unit);
+            }
+            if !self.pending.is_empty() {
+                return Ok(true);
+            }
+        }
+        if std::mem::take(&mut self.skipped) {
+            if let Some(unit) = batch.first() {
+                self.pending = self.format.tracks(unit);
             }
             if !self.pending.is_empty() {
                 return Ok(true);
@@ -233,6 +246,7 @@ impl Player {
                     if self.paused && !paused {
                         // What passed meanwhile is not wanted: go on at the newest key frame.
                         self.cursor = Cursor { next: self._seat.stream().head(), seeking: true };
+                        self.skipped = true;
                     }
                     self.paused = paused;
                 }

@@ -21,6 +21,9 @@ impl Format for Plain {
     fn announce(&self, _: &Unit) -> Bytes {
         Bytes::from_static(b"A")
     }
+    fn tracks(&self, _: &Unit) -> Bytes {
+        Bytes::from_static(b"T")
+    }
     fn unit<'a>(&self, unit: &'a Unit) -> &'a Bytes {
         unit.view(Slot::FlvTag, |unit| unit.frame.data.clone())
     }
@@ -41,8 +44,12 @@ struct Rig {
 }
 
 async fn rig(settings: Settings) -> Rig {
+    rig_with(settings, crate::stream::Settings::default()).await
+}
+
+async fn rig_with(settings: Settings, ring: crate::stream::Settings) -> Rig {
     let (clock, tasks) = (Clock::real(), Tasks::new());
-    let ring = crate::stream::Settings { grace: Span::millis(0), ..Default::default() };
+    let ring = crate::stream::Settings { grace: Span::millis(0), ..ring };
     let registry = Registry::new(ring, clock.clone(), &tasks);
     let key = StreamKey::parse("live/a").unwrap();
     let mut publisher = registry.publish(&key, Source { protocol: "test", peer: String::new(), session: SessionId(0) }).unwrap();
@@ -131,6 +138,29 @@ async fn a_full_socket_holds_up_nobody_and_loses_nothing_while_the_ring_has_it()
     assert_eq!(read(&mut slow, expected.len()).await, expected);
     rig.push("level.");
     assert_eq!(read(&mut slow, 6).await, b"level.");
+}
+
+/// `H` once, `T` after a skip: the unit that announced the new track may be among those that were skipped.
+#[tokio::test]
+async fn a_player_that_skipped_gets_the_headers_of_the_tracks_anew() {
+    let mut rig = rig_with(Settings::default(), crate::stream::Settings { ring_frames: 16, ..Default::default() }).await;
+    rig.push("one.");
+    let mut player = rig.player(None).await;
+    assert_eq!(read(&mut player, 6).await, b"FHone.");
+    let changed = AudioTrack { codec: AudioCodec::G711U, sample_rate: 8000, channels: 1 };
+    rig.publisher.as_mut().unwrap().set_track(Track::Audio(changed));
+    // One thread: the pump does not run before all of them are in the ring, whose 16 places the first ones have lost.
+    for n in 10..50 {
+        rig.push(format!("{n}."));
+    }
+    let got = read(&mut player, 4).await;
+    assert_eq!(got[0], b'T', "{:?}", String::from_utf8_lossy(&got));
+    rig.push("end.");
+    let mut last = got;
+    while !last.ends_with(b"end.") {
+        last.extend(read(&mut player, 1).await);
+    }
+    assert_eq!(last.iter().filter(|b| **b == b'T').count(), 1, "{:?}", String::from_utf8_lossy(&last));
 }
 
 #[tokio::test]

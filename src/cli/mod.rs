@@ -1,6 +1,7 @@
 //! The command line. Each command is a file; [`run`] reads the arguments and calls one.
 
 pub mod api;
+mod camera;
 mod check;
 mod local;
 mod push;
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Send an FLV file to an RTMP server in real time, over and over.
     Push(push::Push),
+    /// Simulate GB28181 cameras: register, answer, send a clip to whoever calls.
+    Camera(camera::Camera),
     /// Call the API: sign, send, print the answer.
     Api(api::Args),
     /// Print a signed URL that plays a stream.
@@ -79,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Serve => with_config(&cli.layers, serve::run),
         Command::Check { file } => check::run(&Layers { config: file.or(cli.layers.config), ..cli.layers }),
         Command::Push(push) => push::run(&push),
+        Command::Camera(camera) => camera::run(&camera),
         Command::Api(args) => with_config(&cli.layers, |config| local::call(&config, args)),
         Command::Url(args) => with_config(&cli.layers, |config| local::print_url(&config, &args)),
         Command::Backup { file } => with_config(&cli.layers, |config| local::backup(&config, &file)),

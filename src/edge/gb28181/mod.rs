@@ -3,8 +3,10 @@
 //! [`start`] opens the ports and gives a [`Handle`] for the API. Inside, `signalling` drives the one server machine of
 //! `proto::gb28181`, `wire` holds its sockets, `roster` knows who may register, `sync` stores catalogs, `pull` fetches streams
 //! through [`media`], `service` follows events, the store and the viewers' demand. What a message means is not decided here.
+//! [`camera`] is the other side: a simulated device.
 
 mod address;
+pub mod camera;
 mod doctor;
 mod handle;
 pub mod media;

@@ -246,3 +246,90 @@ async fn a_device_that_nobody_knows_is_created_where_its_group_allows_it() {
     assert!(found.registration.is_some());
     w.finish().await;
 }
+
+/// What `weir camera` runs.
+fn simulated(w: &World, transport: Transport, password: &str, tasks: &Tasks) -> Arc<super::camera::Totals> {
+    let id = Id::new(NVR).unwrap();
+    let series = super::camera::Series::new(id, 1, 2).unwrap();
+    let settings = super::camera::Settings {
+        server: w.handle.addresses()[0],
+        transport,
+        platform: w.platform,
+        id: series.device(0).unwrap(),
+        password: Secret(password.into()),
+        keepalive: Duration::from_secs(1),
+        channels: series.channels(0),
+        clip: Arc::new(media::clip::pattern().unwrap()),
+        style: Default::default(),
+    };
+    let totals = Arc::<super::camera::Totals>::default();
+    super::camera::start(settings, totals.clone(), w.clock.clone(), tasks);
+    totals
+}
+
+async fn the_simulated_camera_plays(transport: Transport, carriage: Carriage) {
+    let w = world(carriage, false).await;
+    let tasks = Tasks::new();
+    let totals = simulated(&w, transport, "12345678", &tasks);
+    let stream = w.stream().await;
+    until("both channels of the catalog", async || {
+        let channels = w.store.channels(Scope::Operator, w.device, Default::default(), Page::default()).await.unwrap();
+        let names: Vec<_> = channels.items.iter().map(|row| row.channel.name.clone()).collect();
+        (names.len() == 2 && names.iter().all(|name| name.starts_with("Channel 340200000013100000"))).then_some(())
+    })
+    .await;
+    assert_eq!((totals.registered(), totals.calls()), (1, 0));
+
+    let key = stream.key().unwrap();
+    let mut viewer = w.registry.wait_for(&key, Class::Viewer, Start::Key, LONG).await.unwrap();
+    let (mut batch, mut got) = (Vec::new(), Vec::new());
+    tokio::time::timeout(LONG, async {
+        while got.len() < 40 {
+            assert_eq!(viewer.recv(&mut batch).await, crate::stream::Recv::Units);
+            got.append(&mut batch);
+        }
+    })
+    .await
+    .unwrap();
+    let (tracks, clip) = (&got[39].tracks, media::clip::pattern().unwrap());
+    assert!(got[0].frame.key && tracks.video == clip.tracks().video && tracks.audio == clip.tracks().audio);
+    assert_eq!((w.handle.counts().calls, totals.calls(), totals.served()), (1, 1, 1));
+
+    let order = Control::Ptz(ptz::Command::Move { pan: 32, tilt: 0, zoom: 0 });
+    w.handle.control(w.device, Id::new(CHANNEL).unwrap(), order).await.unwrap();
+    until("the order", async || (totals.controls() == 1).then_some(())).await;
+
+    w.handle.stop(&key).await.unwrap();
+    until("the end of the call", async || (w.handle.counts().calls == 0 && totals.calls() == 0).then_some(())).await;
+    assert_eq!(tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
+    until("it unregistered", async || (w.store.device(Scope::Operator, w.device).await.unwrap().status != Status::On).then_some(())).await;
+    assert_eq!(totals.registered(), 0);
+    w.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_simulated_camera_plays_over_udp() {
+    the_simulated_camera_plays(Transport::Udp, Carriage::Udp).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_simulated_camera_connects() {
+    the_simulated_camera_plays(Transport::Tcp, Carriage::Tcp).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_simulated_camera_waits_for_the_connection() {
+    the_simulated_camera_plays(Transport::Udp, Carriage::TcpActive).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_simulated_camera_needs_its_password() {
+    let w = world(Carriage::Udp, false).await;
+    let tasks = Tasks::new();
+    let totals = simulated(&w, Transport::Udp, "87654321", &tasks);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(totals.registered(), 0);
+    assert!(w.store.device(Scope::Operator, w.device).await.unwrap().status != Status::On);
+    assert_eq!(tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
+    w.finish().await;
+}

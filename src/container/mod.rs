@@ -2,5 +2,6 @@
 
 pub mod flv;
 pub mod m3u8;
+pub mod mp4;
 pub mod ps;
 pub mod ts;

@@ -1,0 +1,225 @@
+//! What is written, read back by independent readers.
+
+use super::*;
+use crate::media::frame::{Frame, Kind};
+use crate::media::nal::{self, Family};
+use crate::media::sets::Follow;
+use crate::media::time::Timestamp;
+use crate::media::track::{AudioCodec, AudioTrack, Tracks};
+use bytes::Bytes;
+use shiguredo_mp4::boxes::{FtypBox, MoofBox, MoovBox, SampleEntry};
+use shiguredo_mp4::{BoxType, Decode};
+use std::io::Cursor;
+use std::sync::Arc;
+
+const H264: &[u8] = include_bytes!("../../../fixtures/clips/bframes.h264");
+const H265: &[u8] = include_bytes!("../../../fixtures/clips/pattern_h265.h265");
+
+/// When the clips begin: fragments count from 0 all the same.
+const ORIGIN: Timestamp = Timestamp::from_millis(987_654);
+
+/// The frames of an Annex B file, 25 a second, shown later than decoded as with B-frames.
+fn clip(family: Family, bytes: &[u8]) -> (Tracks, Vec<Frame>) {
+    let mut follow = Follow::new(family);
+    let (mut frames, mut unit, mut pictures) = (Vec::new(), Vec::<&[u8]>::new(), 0);
+    let mut close = |unit: &mut Vec<&[u8]>| {
+        let access = nal::from_units(family, unit.drain(..));
+        follow.take(&access.sets).unwrap();
+        let dts = ORIGIN + Timestamp::from_millis(40 * frames.len() as i64);
+        let pts = dts + Timestamp::from_millis([80, 120, 40][frames.len() % 3]);
+        frames.push(Frame { kind: Kind::Video, dts, pts, key: access.key, data: access.data });
+    };
+    for nal in nal::annex_b(bytes) {
+        let slice = matches!(family.role(nal), nal::Role::Slice | nal::Role::KeySlice);
+        if pictures > 0 && (family.begins_picture(nal) || !slice) {
+            close(&mut unit);
+            pictures = 0;
+        }
+        pictures += usize::from(slice);
+        unit.push(nal);
+    }
+    close(&mut unit);
+    (Tracks { video: follow.track().cloned().map(Arc::new), audio: None }, frames)
+}
+
+/// Adds 2 s of audio at `hz`, `block` samples each, in order of time.
+fn with_audio(tracks: &mut Tracks, frames: &mut Vec<Frame>, codec: AudioCodec, hz: u32, block: i64) {
+    tracks.audio = Some(Arc::new(AudioTrack { codec, sample_rate: hz, channels: 2 }));
+    for n in 0..2 * i64::from(hz) / block {
+        let dts = ORIGIN + Timestamp::from_ticks(n * block, hz);
+        let data = Bytes::from(vec![n as u8; 20 + n as usize % 7]);
+        frames.push(Frame { kind: Kind::Audio, dts, pts: dts, key: true, data });
+    }
+    frames.sort_by_key(|frame| frame.dts);
+}
+
+fn aac() -> AudioCodec {
+    AudioCodec::Aac { config: Bytes::from_static(&[0x12, 0x10]) }
+}
+
+/// Fragments that begin with key frames.
+fn fragments(tracks: &Tracks, frames: &[Frame]) -> Vec<Fragment> {
+    let mut muxer = Muxer::new(tracks, ORIGIN);
+    let mut out = Vec::new();
+    for frame in frames {
+        muxer.push(frame).unwrap();
+        if frame.kind == Kind::Video && frame.key {
+            out.extend(muxer.cut());
+        }
+    }
+    out.extend(muxer.finish());
+    out
+}
+
+fn file(tracks: &Tracks, fragments: &[Fragment]) -> Vec<u8> {
+    let mut out = init(tracks).unwrap().to_vec();
+    for fragment in fragments {
+        out.extend(&fragment.head);
+        fragment.frames.iter().for_each(|frame| out.extend(frame));
+    }
+    out
+}
+
+fn moov(tracks: &Tracks) -> MoovBox {
+    let bytes = init(tracks).unwrap();
+    let (_, at) = FtypBox::decode(&bytes).unwrap();
+    let (moov, size) = MoovBox::decode(&bytes[at..]).unwrap();
+    assert_eq!(at + size, bytes.len());
+    moov
+}
+
+/// What a fragment holds: track, decoding time, duration, composition offset, sync, bytes; found as a reader finds it.
+type Row = (u32, u64, u32, i64, bool, Vec<u8>);
+
+fn rows(fragment: &Fragment) -> Vec<Row> {
+    let mut bytes = fragment.head.to_vec();
+    fragment.frames.iter().for_each(|frame| bytes.extend(frame));
+    let (moof, _) = MoofBox::decode(&bytes).unwrap();
+    let mut out = Vec::new();
+    for traf in moof.traf_boxes {
+        let mut time = traf.tfdt_box.unwrap().base_media_decode_time;
+        for run in traf.trun_boxes {
+            let mut at = run.data_offset.unwrap() as usize;
+            for sample in run.samples {
+                let (duration, size) = (sample.duration.unwrap(), sample.size.unwrap() as usize);
+                let flags = sample.flags.or(traf.tfhd_box.default_sample_flags).unwrap();
+                let later = sample.composition_time_offset.unwrap_or(0);
+                out.push((
+                    traf.tfhd_box.track_id,
+                    time,
+                    duration,
+                    later,
+                    !flags.sample_is_non_sync_sample(),
+                    bytes[at..at + size].to_vec(),
+                ));
+                (time, at) = (time + u64::from(duration), at + size);
+            }
+        }
+    }
+    out
+}
+
+/// What must stand in the file for these frames.
+fn expected(kind: Kind, hz: u32, frames: &[Frame]) -> Vec<(u64, i64, bool, Vec<u8>)> {
+    let ticks = |t: Timestamp| (t - ORIGIN).to_ticks(hz);
+    let of_kind = frames.iter().filter(|frame| frame.kind == kind);
+    of_kind.map(|f| (ticks(f.dts) as u64, ticks(f.pts) - ticks(f.dts), f.key, f.data.to_vec())).collect()
+}
+
+fn check(tracks: &Tracks, frames: &[Frame], hz: u32) -> Vec<Fragment> {
+    let fragments = fragments(tracks, frames);
+    let rows: Vec<Row> = fragments.iter().flat_map(rows).collect();
+    for (kind, id, hz) in [(Kind::Video, VIDEO, HZ), (Kind::Audio, AUDIO, hz)] {
+        let mine: Vec<&Row> = rows.iter().filter(|row| row.0 == id).collect();
+        let found: Vec<_> = mine.iter().map(|r| (r.1, r.3, r.4, r.5.clone())).collect();
+        assert!(found == expected(kind, hz, frames), "{kind:?}");
+        assert!(mine.windows(2).all(|pair| pair[0].1 + u64::from(pair[0].2) == pair[1].1), "{kind:?}: each ends where the next begins");
+    }
+    fragments
+}
+
+#[test]
+fn frames_come_back_with_exact_times_whatever_the_codec() {
+    for (family, clip_bytes) in [(Family::H264, H264), (Family::H265, H265)] {
+        let opus = AudioCodec::Opus { head: None };
+        for (codec, hz, block) in [(aac(), 44_100, 1024), (AudioCodec::G711A, 8_000, 320), (opus, 48_000, 960)] {
+            let (mut tracks, mut frames) = clip(family, clip_bytes);
+            with_audio(&mut tracks, &mut frames, codec, hz, block);
+            let fragments = check(&tracks, &frames, hz);
+            assert!(fragments[0].key && fragments[0].start == Timestamp::ZERO);
+            assert!(fragments.iter().all(|fragment| fragment.key), "each was cut before a key frame");
+        }
+    }
+}
+
+#[test]
+fn a_gap_in_time_stays_a_gap() {
+    let (mut tracks, mut frames) = clip(Family::H264, H264);
+    with_audio(&mut tracks, &mut frames, aac(), 44_100, 1024);
+    for frame in frames.iter_mut().skip(60) {
+        (frame.dts, frame.pts) = (frame.dts + Timestamp::from_millis(7_003), frame.pts + Timestamp::from_millis(7_003));
+    }
+    check(&tracks, &frames, 44_100);
+}
+
+#[test]
+fn every_codec_gets_the_entry_that_readers_know() {
+    let entry = |tracks: &Tracks, n: usize| moov(tracks).trak_boxes[n].mdia_box.minf_box.stbl_box.stsd_box.entries[0].clone();
+    let (mut tracks, _) = clip(Family::H264, H264);
+    assert!(matches!(entry(&tracks, 0), SampleEntry::Avc1(_)));
+    let (hevc, _) = clip(Family::H265, H265);
+    let SampleEntry::Hvc1(hvc1) = entry(&hevc, 0) else { panic!("H.265 is hvc1") };
+    assert_eq!(hvc1.hvcc_box.nalu_arrays.len(), 3);
+    let mut audio = |codec, sample_rate| {
+        tracks.audio = Some(Arc::new(AudioTrack { codec, sample_rate, channels: 1 }));
+        (entry(&tracks, 1), moov(&tracks).trak_boxes[1].mdia_box.mdhd_box.timescale.get())
+    };
+    let (SampleEntry::Mp4a(mp4a), 44_100) = audio(aac(), 44_100) else { panic!("AAC is mp4a") };
+    assert_eq!(mp4a.esds_box.es.dec_config_descr.dec_specific_info.unwrap().payload, [0x12, 0x10]);
+    let (SampleEntry::Opus(opus), 48_000) = audio(AudioCodec::Opus { head: None }, 16_000) else { panic!("Opus at 48 kHz") };
+    assert_eq!(opus.dops_box.output_channel_count, 1);
+    for (codec, name) in [(AudioCodec::G711A, b"alaw"), (AudioCodec::G711U, b"ulaw")] {
+        let (SampleEntry::Unknown(entry), 8_000) = audio(codec, 8_000) else { panic!("G.711") };
+        assert_eq!((entry.box_type, entry.payload.len()), (BoxType::Normal(*name), 28));
+    }
+}
+
+#[test]
+fn the_mp4_crate_reads_what_is_written() {
+    let (mut tracks, mut frames) = clip(Family::H264, H264);
+    with_audio(&mut tracks, &mut frames, aac(), 44_100, 1024);
+    let bytes = file(&tracks, &fragments(&tracks, &frames));
+    let size = bytes.len() as u64;
+    let reader = ::mp4::Mp4Reader::read_header(Cursor::new(bytes), size).unwrap();
+    assert!(reader.is_fragmented());
+    let video = &reader.tracks()[&VIDEO];
+    let track = tracks.video.as_ref().unwrap();
+    assert_eq!((u32::from(video.width()), u32::from(video.height())), (track.width, track.height));
+    assert_eq!(reader.sample_count(VIDEO).unwrap() as usize, frames.iter().filter(|f| f.kind == Kind::Video).count());
+    assert_eq!(reader.sample_count(AUDIO).unwrap() as usize, frames.iter().filter(|f| f.kind == Kind::Audio).count());
+}
+
+#[test]
+fn a_fragment_that_nobody_cuts_is_bounded() {
+    let (tracks, frames) = clip(Family::H264, H264);
+    let mut muxer = Muxer::new(&tracks, ORIGIN);
+    let large = Frame { data: Bytes::from(vec![0; MAX_SIZE / 3]), ..frames[0].clone() };
+    for _ in 0..3 {
+        muxer.push(&large).unwrap();
+    }
+    assert_eq!(muxer.push(&large), Err(Full));
+    assert_eq!(muxer.cut().unwrap().frames.len(), 2);
+    muxer.push(&large).unwrap();
+}
+
+#[test]
+fn frames_before_the_origin_and_tracks_that_are_not_carried_are_left_out() {
+    let (tracks, mut frames) = clip(Family::H264, H264);
+    frames[0].dts = ORIGIN - Timestamp::from_millis(1);
+    let mut muxer = Muxer::new(&tracks, ORIGIN);
+    muxer.push(&frames[0]).unwrap();
+    muxer.push(&Frame { kind: Kind::Audio, ..frames[1].clone() }).unwrap();
+    assert_eq!(muxer.size(), 0);
+    assert!(muxer.cut().is_none());
+    assert!(init(&Tracks::default()).is_none());
+}

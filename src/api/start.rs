@@ -13,7 +13,7 @@ use crate::base::pii::Secret;
 use crate::edge::session::Sessions;
 use crate::model::domain::{Keys, Purpose};
 use crate::runtime::clock::Clock;
-use crate::runtime::task::Tasks;
+use crate::runtime::task::{Stop, Tasks};
 use crate::store::{self, Store};
 use crate::stream::Registry;
 use crate::stream::access::Open;
@@ -23,6 +23,9 @@ use std::time::Duration;
 
 /// How often nonces of keys that are not used any more are forgotten.
 const SWEEP: Duration = Duration::from_secs(300);
+
+/// How often old alarms and log entries of callbacks are deleted.
+const SWEEP_LOGS: Duration = Duration::from_secs(300);
 
 /// What stands before any port is open.
 #[derive(Clone)]
@@ -74,6 +77,15 @@ impl Base {
                 () = stop.requested() => {}
             }
         });
+        let (sweeper, sweeps, stop) = (store.clone(), clock.clone(), tasks.stopping());
+        tasks.spawn("api: sweep the logs", async move {
+            loop {
+                tokio::select! {
+                    () = sweeps.sleep(SWEEP_LOGS) => sweep_logs(&sweeper, &stop).await,
+                    () = stop.requested() => break,
+                }
+            }
+        });
         let follower = Follower::new(store.clone(), book.clone(), media.clone(), clock.clone(), callbacks);
         tasks.spawn("api: follow the streams", follower.run(registry, tasks.stopping()));
         Ok(Base { store, clock, book, media, playback, play, push, open })
@@ -107,6 +119,17 @@ impl Base {
             }
         });
         api
+    }
+}
+
+/// Deletes what is too old or too much, in portions, so that others write in between.
+async fn sweep_logs(store: &Store, stop: &Stop) {
+    loop {
+        match store.sweep_logs().await {
+            Ok(true) if !stop.is_requested() => tokio::task::yield_now().await,
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(%error, "alarms and the log of callbacks were not swept"),
+        }
     }
 }
 

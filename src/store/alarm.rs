@@ -1,4 +1,4 @@
-//! Alarms: written in batches, listed newest first, swept by age.
+//! Alarms: written in batches, listed newest first, swept by age and number.
 
 use super::Store;
 use super::error::Result;
@@ -11,6 +11,9 @@ use crate::model::tenant::Scope;
 use crate::model::time::Time;
 
 const SELECT: &str = "SELECT id, owner, group_id, device_id, gb_id, method, kind, priority, description, happened FROM alarms";
+
+/// Rows that one statement of a sweep deletes at most: others write in between.
+const PORTION: i64 = 1000;
 
 /// Which alarms are listed; what is `None` does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,16 +75,43 @@ impl Store {
         Ok(Paged { items: rows.iter().map(read).collect::<Result<_>>()?, total, page })
     }
 
-    /// Deletes alarms and log entries of callbacks that are older than `store.keep_logs`; a portion at a time. Returns whether
-    /// there may be more.
+    /// Deletes alarms and log entries of callbacks that are older than `store.keep_logs`, and the oldest of those beyond
+    /// `store.most_logs`; a portion at a time. Returns whether there may be more.
     pub async fn sweep_logs(&self) -> Result<bool> {
-        let before = Time(self.now().0 - self.0.settings.keep_logs.0.as_millis() as i64);
+        let before = Time(self.now().0.saturating_sub(i64::try_from(self.0.settings.keep_logs.0.as_millis()).unwrap_or(i64::MAX)));
+        // Counted by a reader: whoever writes does not wait for that.
+        let mut reader = self.reader().await?;
+        let alarms = reader.number(sql("SELECT COUNT(*) AS n FROM alarms")).await?;
+        let deliveries = reader.number(sql("SELECT COUNT(*) AS n FROM deliveries")).await?;
+        drop(reader);
+        let most = match self.0.settings.most_logs {
+            0 => i64::MAX,
+            most => i64::try_from(most).unwrap_or(i64::MAX),
+        };
         self.write(move |tx| {
             Box::pin(async move {
-                let alarms = sql("DELETE FROM alarms WHERE id IN (SELECT id FROM alarms WHERE happened < $1 LIMIT 1000)");
-                let deliveries = sql("DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE happened < $1 LIMIT 1000)");
-                let n = tx.execute(alarms.bind(before)).await?.max(tx.execute(deliveries.bind(before)).await?);
-                Ok(n >= 1000)
+                let mut more = false;
+                for (rows, old, oldest) in [
+                    (
+                        alarms,
+                        sql("DELETE FROM alarms WHERE id IN (SELECT id FROM alarms WHERE happened < $1 LIMIT $2)"),
+                        sql("DELETE FROM alarms WHERE id IN (SELECT id FROM alarms ORDER BY id LIMIT $1)"),
+                    ),
+                    (
+                        deliveries,
+                        sql("DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE happened < $1 LIMIT $2)"),
+                        sql("DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries ORDER BY id LIMIT $1)"),
+                    ),
+                ] {
+                    let gone = tx.execute(old.bind(before).bind(PORTION)).await?;
+                    more |= gone >= PORTION.unsigned_abs();
+                    let beyond = rows.saturating_sub(i64::try_from(gone).unwrap_or(i64::MAX)).saturating_sub(most);
+                    if beyond > 0 {
+                        tx.execute(oldest.bind(beyond.min(PORTION))).await?;
+                        more |= beyond > PORTION;
+                    }
+                }
+                Ok(more)
             })
         })
         .await

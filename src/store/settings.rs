@@ -16,5 +16,7 @@ crate::settings! {
         pub node: u16 = 0,
         /// How long alarms and the log of callbacks are kept.
         pub keep_logs: Span = Span::secs(30 * 86_400),
+        /// Most alarms, and most entries of the log of callbacks, that are kept: the oldest go first. 0 means without limit.
+        pub most_logs: u64 = 1_000_000,
     }
 }

@@ -6,6 +6,7 @@ mod examples;
 mod gate;
 mod http_face;
 mod life;
+mod sweep;
 mod tenants;
 
 use super::auth::v1;

@@ -155,4 +155,29 @@ suite! {
         assert!(!b.store.sweep_logs().await.unwrap());
         assert_eq!(list(Scope::Operator, AlarmFilter::default()).await, newest_first[..3]);
     }
+
+    async fn the_oldest_alarms_beyond_a_number_are_swept(b) {
+        b.settings.most_logs = 3;
+        b.reopen().await;
+        let owner = b.tenant("t").await.tenant;
+        let alarm = |n: i64| Alarm {
+            id: AlarmId(0),
+            owner,
+            group: GroupId(1),
+            device: DeviceId(1),
+            gb_id: code(1),
+            method: 5,
+            kind: None,
+            priority: "1".to_owned(),
+            description: String::new(),
+            at: Time(b.now().0 + n),
+        };
+        let made = b.store.add_alarms((0..2505).map(alarm).collect()).await.unwrap();
+        // A portion at a time, the oldest first.
+        let left = async || b.store.alarms(Scope::Operator, AlarmFilter::default(), Page::new(1, 10)).await.unwrap();
+        for (more, rows) in [(true, 1505), (true, 505), (false, 3), (false, 3)] {
+            assert_eq!((b.store.sweep_logs().await.unwrap(), left().await.total), (more, rows));
+        }
+        assert_eq!(left().await.items, made[2502..].iter().rev().cloned().collect::<Vec<_>>());
+    }
 }

@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::stream::Registry;
 use crate::stream::access::{Access, Open};
 use crate::worker::segment::{Feeds, NoSegments};
-use crate::worker::{av, notify, pull, relay};
+use crate::worker::{av, ledger, notify, pull, relay};
 use axum::http::StatusCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,6 +91,7 @@ impl Server {
         notify::start(config.notify.clone(), store.clone(), clock.clone(), &core)?;
         pull::start(&config.pull, &registry, &core)?;
         relay::start(&config.relay, &registry, &core)?;
+        ledger::start(store.clone(), registry.clone(), Arc::new(sessions.clone()), &core);
 
         ready.store(true, Ordering::Release);
         Ok(Server { edges, core, store, registry, sessions, http: listening, rtmp, ready })
@@ -207,6 +208,13 @@ fn open_http(settings: &http::Settings, http: &Http, listener: tokio::net::TcpLi
         tracing::info!(listen = %address, "HTTPS");
     }
     Ok(())
+}
+
+/// Connects the ledger with the sessions of all edges.
+impl ledger::Sent for Sessions {
+    fn take(&self) -> Vec<(StreamKey, u64)> {
+        self.take_sent()
+    }
 }
 
 /// Connects the HTTP edge with the worker that cuts segments, which do not know each other.

@@ -20,7 +20,12 @@ struct Inner {
     next: AtomicU64,
     live: DashMap<SessionId, Arc<Live>>,
     totals: DashMap<(&'static str, Role), Arc<Totals>>,
+    /// What ended players took that [`Sessions::take_sent`] has not told yet.
+    ended: DashMap<StreamKey, u64>,
 }
+
+/// Streams whose ended players are remembered at most, where nobody calls [`Sessions::take_sent`].
+const ENDED: usize = 65_536;
 
 /// What a session does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +67,8 @@ struct Live {
     opened_unix: Timestamp,
     what: OnceLock<(Role, StreamKey)>,
     counters: Counters,
+    /// How much of what it wrote was told by [`Sessions::take_sent`].
+    told: AtomicU64,
     kick: OnceLock<String>,
     kicked: Notify,
 }
@@ -136,7 +143,7 @@ pub struct Session {
 impl Sessions {
     /// An empty table.
     pub fn new(clock: Clock) -> Sessions {
-        Sessions(Arc::new(Inner { clock, next: AtomicU64::new(1), live: DashMap::new(), totals: DashMap::new() }))
+        Sessions(Arc::new(Inner { clock, next: AtomicU64::new(1), live: DashMap::new(), totals: DashMap::new(), ended: DashMap::new() }))
     }
 
     /// Opens a session; its log line comes when it says what it wants ([`Session::begin`]).
@@ -150,6 +157,7 @@ impl Sessions {
             opened_unix: self.0.clock.unix(),
             what: OnceLock::new(),
             counters: Counters::default(),
+            told: AtomicU64::new(0),
             kick: OnceLock::new(),
             kicked: Notify::new(),
         });
@@ -201,6 +209,22 @@ impl Sessions {
         sums
     }
 
+    /// Bytes that players took since the last call, by stream; those that ended meanwhile included, each byte once.
+    pub fn take_sent(&self) -> Vec<(StreamKey, u64)> {
+        let mut sent = Vec::new();
+        for live in self.0.live.iter() {
+            if let Some((Role::Play, key)) = live.what.get() {
+                sent.push((key.clone(), live.untold()));
+            }
+        }
+        self.0.ended.retain(|key, bytes| {
+            sent.push((key.clone(), *bytes));
+            false
+        });
+        sent.retain(|(_, bytes)| *bytes > 0);
+        sent
+    }
+
     fn totals(&self, protocol: &'static str, role: Role) -> Arc<Totals> {
         self.0.totals.entry((protocol, role)).or_default().clone()
     }
@@ -222,6 +246,12 @@ impl Live {
             frames: get(&self.counters.frames),
             skips: get(&self.counters.skips),
         }
+    }
+
+    /// Bytes that it wrote and that were not told yet; they are told with this. Two callers share them, whoever comes first.
+    fn untold(&self) -> u64 {
+        let wrote = self.counters.wrote.load(Ordering::Relaxed);
+        wrote.saturating_sub(self.told.fetch_max(wrote, Ordering::AcqRel))
     }
 
     fn kick(&self, why: &str) -> bool {
@@ -326,9 +356,15 @@ impl Session {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        let Inner { clock, live, .. } = &*self.sessions.0;
+        let Inner { clock, live, ended, .. } = &*self.sessions.0;
         live.remove(&self.live.id);
         let info = self.live.info();
+        if let Some((Role::Play, key)) = self.live.what.get() {
+            let untold = self.live.untold();
+            if untold > 0 && ended.len() < ENDED {
+                *ended.entry(key.clone()).or_default() += untold;
+            }
+        }
         let totals = self.sessions.totals(info.protocol, info.role);
         add_shared(&totals.read, info.read);
         add_shared(&totals.wrote, info.wrote);
@@ -398,5 +434,31 @@ mod tests {
         let sum = sessions.sums()[0];
         assert_eq!((sum.live, sum.opened, sum.wrote, sum.frames, sum.blamed), (0, 1, 100, 3, [1, 0, 0]));
         assert!(sessions.is_empty());
+    }
+
+    #[test]
+    fn each_byte_that_was_sent_is_told_once() {
+        let sessions = Sessions::new(Clock::real());
+        let (a, b) = (StreamKey::parse("live/a").unwrap(), StreamKey::parse("live/b").unwrap());
+        let open = |role, key| {
+            let session = sessions.open("rtmp", "127.0.0.1:1".parse().unwrap());
+            session.begin(role, key);
+            session
+        };
+        let (stays, goes, publishes) = (open(Role::Play, &a), open(Role::Play, &a), open(Role::Publish, &b));
+        let taken = || {
+            let mut sums = std::collections::BTreeMap::new();
+            sessions.take_sent().into_iter().for_each(|(key, bytes)| *sums.entry(key).or_insert(0) += bytes);
+            sums.into_iter().collect::<Vec<_>>()
+        };
+        stays.wrote(100);
+        goes.wrote(10);
+        publishes.wrote(7);
+        assert_eq!(taken(), [(a.clone(), 110)]);
+        goes.wrote(5);
+        goes.close(End::Stopped);
+        stays.wrote(1);
+        assert_eq!(taken(), [(a, 6)]);
+        assert_eq!(taken(), []);
     }
 }

@@ -164,6 +164,11 @@ impl Stream {
         self.viewers.load(Ordering::Relaxed)
     }
 
+    /// Totals and rates, without a lock.
+    pub fn counts(&self) -> Counts {
+        self.counts.read()
+    }
+
     /// Whether somebody publishes now.
     pub fn is_live(&self) -> bool {
         self.phase.load(Ordering::Acquire) == LIVE

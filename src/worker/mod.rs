@@ -2,6 +2,7 @@
 
 pub mod av;
 pub mod dial;
+pub mod ledger;
 pub mod notify;
 pub mod pull;
 pub mod relay;

@@ -17,8 +17,9 @@ use crate::edge::session::Sessions;
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use crate::store::Store;
-use crate::stream::Registry;
 use crate::stream::access::{Access, Open};
+use crate::stream::{Registry, Unit};
+use crate::worker::av::NoPicture;
 use crate::worker::segment::{Feeds, NoSegments};
 use crate::worker::{av, ledger, notify, pull, relay};
 use axum::http::StatusCode;
@@ -65,6 +66,7 @@ impl Server {
             pumps: pumps.clone(),
             access: access.clone(),
             segments: Arc::new(Hls(Feeds::new(config.hls.clone(), registry.clone(), &core), config.hls.patience.0)),
+            pictures: Arc::new(Jpeg(av::Stills::new(&config.av, &core))),
             ready: readiness(&ready),
         };
         let http = Http::new(config.http.clone(), parts, &edges);
@@ -84,7 +86,7 @@ impl Server {
         let files = Arc::new(Unsigned { base: places.http_base() });
         let devices = open_gb28181(&config, (&registry, &sessions), &store, &clock, &edges).await?;
         let api = base.api(config.api.clone(), places, (Arc::new(devices), files), None, &core);
-        open_http(&config.http, &http, bound, http::Suffixes::new().after(crate::api::router(api)))?;
+        open_http(&config.http, &http, bound, http::Suffixes::new().add("jpg", http.pictures()).after(crate::api::router(api)))?;
 
         let helper = av::Helper::new(config.av.clone(), &core);
         av::Sound::start(&config.av, &registry, &helper, &core);
@@ -242,5 +244,22 @@ impl http::Segments for Hls {
 
     fn streams(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// Connects the HTTP edge with the worker that makes pictures, likewise.
+struct Jpeg(av::Stills);
+
+impl http::Pictures for Jpeg {
+    fn take<'a>(&'a self, unit: &'a Unit, width: u16) -> http::Taken<'a> {
+        Box::pin(async move {
+            self.0.take(unit, width).await.map_err(|e| {
+                let status = match e {
+                    NoPicture::Unfit(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    NoPicture::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
+                };
+                Refusal::new(status, e.to_string())
+            })
+        })
     }
 }

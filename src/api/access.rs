@@ -110,12 +110,12 @@ fn unavailable(error: store::Error) -> Denied {
     Denied::Unavailable("the store does not answer now".to_owned())
 }
 
-/// The way out that a protocol belongs to. WebRTC is not among a group's protocols: a group that is enabled has it.
+/// The way out that a protocol belongs to. WebRTC and pictures are not among a group's protocols: a group that is enabled has them.
 pub(super) fn way_out(protocol: &str) -> Option<OutProtocol> {
     match protocol {
         "rtmp" | "rtmps" | "rtmpt" => Some(OutProtocol::Rtmp),
         p if p.contains("hls") => Some(OutProtocol::Hls),
-        "webrtc" | "whep" | "rtc" => None,
+        "webrtc" | "whep" | "rtc" | "jpg" => None,
         _ => Some(OutProtocol::Flv),
     }
 }
@@ -129,6 +129,8 @@ fn paths(ask: &Ask<'_>) -> Vec<String> {
         p if p.contains("hls") => &[".m3u8"],
         p if p.contains("flv") => &[".flv"],
         "webrtc" | "whep" | "rtc" => &["", ".whep"],
+        // Whoever may play may see the picture: any signature that plays the stream opens it.
+        "jpg" => &["", ".flv", ".m3u8", ".jpg"],
         _ => return vec![ask.path.to_owned()],
     };
     let plain = extensions.iter().map(|e| format!("/{app}/{name}{e}"));

@@ -75,6 +75,15 @@ async fn urls_of_the_api_play_expire_and_cannot_be_altered() {
     let (_, query) = hls.split_once('?').unwrap();
     assert_eq!(door.ask(Act::Play, "hls", &format!("/live/{stream}.m3u8"), query).await, Ok(()));
     assert!(door.ask(Act::Play, "rtmp", &format!("/live/{stream}"), query).await.is_err());
+    // Whoever may play, by whatever way, may see the picture; of this stream only.
+    for way in ["rtmp", "flv", "hls"] {
+        let url = door.url(&stream, way).await;
+        let (_, query) = url.split_once('?').unwrap();
+        assert_eq!(door.ask(Act::Play, "jpg", &format!("/live/{stream}.jpg"), query).await, Ok(()), "{way}");
+        let alien = door.ask(Act::Play, "jpg", &format!("/live/{other}.jpg"), query).await;
+        assert!(matches!(alien, Err(Denied::Forbidden(_))), "{way}");
+    }
+    assert!(door.ask(Act::Play, "jpg", &format!("/live/{stream}.jpg"), "").await.is_err());
     // The backup key opens as well, a push key does not.
     let with = |key: &str| format!("auth_key={}", auth_key(&format!("/live/{stream}.flv"), super::NOW + 60, "a", "b", key));
     let flv = format!("/live/{stream}.flv");
@@ -117,13 +126,13 @@ async fn groups_and_streams_decide() {
     // Changes are seen at once.
     desk.root("ModifyGroup", &[("Id", &group), ("OutProtocol", "hls")]).await.ok();
     assert!(matches!(play("flv").await, Err(Denied::Forbidden(why)) if why.contains("flv")));
-    assert_eq!((play("hls").await, play("webrtc").await), (Ok(()), Ok(())));
+    assert_eq!((play("hls").await, play("webrtc").await, play("jpg").await), (Ok(()), Ok(()), Ok(())));
     desk.root("ForbidVsStream", &[("Id", &stream)]).await.ok();
     assert!(matches!(publish(&path).await, Err(Denied::Forbidden(why)) if why.contains("forbidden")));
     desk.root("ResumeVsStream", &[("Id", &stream)]).await.ok();
     assert_eq!(publish(&path).await, Ok(()));
     desk.root("HaltGroup", &[("Id", &group)]).await.ok();
-    assert!(publish(&path).await.is_err() && play("hls").await.is_err());
+    assert!(publish(&path).await.is_err() && play("hls").await.is_err() && play("jpg").await.is_err());
     desk.root("EnableGroup", &[("Id", &group)]).await.ok();
     assert!(publish(&path).await.is_ok() && play("hls").await.is_ok());
     desk.root("HaltGroup", &[("Id", &group)]).await.ok();

@@ -2,7 +2,8 @@
 //!
 //! We accept connections ourselves ([`listener`]) and read the first request from the raw socket. A request for FLV or its
 //! WebSocket is answered there and the socket handed to a pump; anything else goes to hyper, rewound. Start with
-//! [`Http::serve`]. What is *not* here: cutting segments ([`Segments`] is the question, a worker answers).
+//! [`Http::serve`]. What is *not* here: cutting segments and making pictures
+//! ([`Segments`] and [`Pictures`] are the questions, workers answer).
 
 mod flv;
 mod head;
@@ -10,6 +11,7 @@ mod hls;
 mod io;
 mod listener;
 mod metrics;
+mod picture;
 mod play;
 mod reply;
 mod service;
@@ -36,6 +38,7 @@ use std::time::Duration;
 use viewers::Viewers;
 
 pub use hls::{Found, Segments};
+pub use picture::{Pictures, Taken};
 pub use reply::Refusal;
 pub use suffix::Suffixes;
 
@@ -94,6 +97,8 @@ pub struct Parts {
     pub access: Arc<dyn Access>,
     /// Where HLS segments come from.
     pub segments: Arc<dyn Segments>,
+    /// Who makes pictures.
+    pub pictures: Arc<dyn Pictures>,
     /// For `/readyz`.
     pub ready: Ready,
 }
@@ -109,6 +114,7 @@ struct Inner {
     limits: Limits,
     formats: flv::Formats,
     viewers: Viewers,
+    kept: picture::Kept,
 }
 
 impl Http {
@@ -116,12 +122,13 @@ impl Http {
     pub fn new(settings: Settings, parts: Parts, tasks: &Tasks) -> Http {
         let limits = Limits::new(settings.connections, settings.connections_per_address);
         let viewers = Viewers::new(parts.sessions.clone(), parts.registry.clone(), settings.hls_players);
-        let http = Http(Arc::new(Inner { settings, parts, tasks: tasks.clone(), limits, formats: flv::Formats::new(), viewers }));
+        let kept = picture::Kept::new(parts.registry.clock().clone());
+        let http = Http(Arc::new(Inner { settings, parts, tasks: tasks.clone(), limits, formats: flv::Formats::new(), viewers, kept }));
         http.sweep();
         http
     }
 
-    /// Notices HLS players that have left.
+    /// Notices HLS players that have left, and forgets old pictures.
     fn sweep(&self) {
         let http = self.clone();
         self.tasks().spawn("hls players", async move {
@@ -129,7 +136,10 @@ impl Http {
             loop {
                 tokio::select! {
                     () = stop.requested() => return,
-                    () = http.parts().registry.clock().sleep(Duration::from_secs(1)) => http.viewers().sweep(),
+                    () = http.parts().registry.clock().sleep(Duration::from_secs(1)) => {
+                        http.viewers().sweep();
+                        http.kept().sweep();
+                    }
                 }
             }
         });
@@ -161,5 +171,9 @@ impl Http {
 
     fn viewers(&self) -> &Viewers {
         &self.0.viewers
+    }
+
+    fn kept(&self) -> &picture::Kept {
+        &self.0.kept
     }
 }

@@ -37,6 +37,13 @@ impl Target {
     }
 }
 
+/// The stream that `/{app}/{stream}{suffix}` names, as it stands in the request.
+pub fn stream(path: &str, suffix: &str) -> Option<StreamKey> {
+    let (app, file) = path.strip_prefix('/')?.split_once('/')?;
+    let name = file.strip_suffix(suffix).filter(|name| !name.contains('/'))?;
+    StreamKey::new(&decode(app)?, &decode(name)?).ok()
+}
+
 /// The value of a query parameter, decoded; the first one counts.
 pub fn parameter(query: &str, name: &str) -> Option<String> {
     let (_, value) = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;

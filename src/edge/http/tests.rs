@@ -1,5 +1,7 @@
 //! The server over real loopback sockets, on port 0.
 
+mod picture;
+
 use super::*;
 use crate::base::id::{SessionId, StreamKey};
 use crate::container::flv;
@@ -67,6 +69,7 @@ impl Segments for Canned {
 
 struct Rig {
     http: Http,
+    painter: Arc<picture::Painter>,
     registry: Registry,
     sessions: Sessions,
     rules: Arc<Rules>,
@@ -96,20 +99,22 @@ async fn rig_with(settings: Settings, clock: Clock, tls: Option<tokio_rustls::Tl
     }
     let segments = Arc::new(Canned { registry: registry.clone(), window: Mutex::new(Arc::new(window)) });
     let is_ready = ready.clone();
+    let painter = Arc::<picture::Painter>::default();
     let parts = Parts {
         registry: registry.clone(),
         sessions: sessions.clone(),
         pumps: Pumps::new(pump::Settings::default(), clock.clone(), &tasks),
         access: rules.clone(),
         segments: segments.clone(),
+        pictures: painter.clone(),
         ready: Arc::new(move || if is_ready.load(Ordering::Relaxed) { Ok(()) } else { Err("rtmp is not open".to_owned()) }),
     };
     let http = Http::new(settings, parts, &tasks);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let router = Router::new().route("/api", get(|| async { "api" })).route("/echo", post(|body: Bytes| async move { body }));
-    http.serve(listener, tls, router);
-    Rig { http, registry, sessions, rules, clock, ready, at, tasks }
+    http.serve(listener, tls, Suffixes::new().add("jpg", http.pictures()).after(router));
+    Rig { http, painter, registry, sessions, rules, clock, ready, at, tasks }
 }
 
 fn video(mark: u8) -> VideoTrack {

@@ -1,14 +1,17 @@
 //! Decoding and encoding, done by the helper executable `weir-av`: here it is started, fed, limited and replaced when it dies.
 //!
-//! [`helper`] is one process with its jobs; [`sound`] makes streams with other sound when somebody asks for one.
+//! [`helper`] is one process with its jobs; [`sound`] makes streams with other sound when somebody asks for one;
+//! [`picture`] makes a picture of a key frame.
 //! Without the executable everything else still works; who needs it is told why not.
 
 mod helper;
+mod picture;
 mod sound;
 #[cfg(test)]
 mod tests;
 
 pub use helper::{Helper, Task};
+pub use picture::{NoPicture, Stills};
 pub use sound::Sound;
 
 use std::path::PathBuf;

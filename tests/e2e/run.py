@@ -17,6 +17,7 @@ import frames  # noqa: E402, F401
 import players  # noqa: E402, F401
 import service  # noqa: E402, F401
 import interface  # noqa: E402, F401
+import pictures  # noqa: E402, F401
 
 
 def main():

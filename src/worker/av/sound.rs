@@ -20,6 +20,10 @@ const LINGER: Duration = Duration::from_secs(10);
 /// After the helper has died, the sound is tried again this much later.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// How long pictures wait for the sound's track, and how many of them.
+const HOLD: Duration = Duration::from_secs(1);
+const HELD: usize = 512;
+
 /// Answers demand for derived streams.
 #[derive(Clone)]
 pub struct Sound {
@@ -83,7 +87,8 @@ impl Sound {
             Derived::Aac => Codec::Aac,
             Derived::Opus => Codec::Opus,
         };
-        Weave { sound: self, subscriber, publisher, to, job: Job::None }.run().await;
+        let since = tokio::time::Instant::now();
+        Weave { sound: self, subscriber, publisher, to, job: Job::None, held: Vec::new(), since }.run().await;
         Ok(())
     }
 }
@@ -95,6 +100,9 @@ struct Weave<'a> {
     publisher: Publisher,
     to: Codec,
     job: Job,
+    /// Pictures that wait for the sound's track, so that the stream begins with both; since when.
+    held: Vec<Raw>,
+    since: tokio::time::Instant,
 }
 
 enum Job {
@@ -147,7 +155,12 @@ impl Weave<'_> {
                 {
                     self.publisher.set_track(Track::Video(video.clone()));
                 }
-                self.publisher.push(raw);
+                if self.waits(unit) {
+                    self.held.push(raw);
+                } else {
+                    self.release();
+                    self.publisher.push(raw);
+                }
             }
             Kind::Audio => {
                 let retry = matches!(&self.job, Job::Broken(at) if *at <= tokio::time::Instant::now());
@@ -167,10 +180,24 @@ impl Weave<'_> {
         }
     }
 
+    /// Whether a picture has to wait until the sound's track is known.
+    fn waits(&self, unit: &Unit) -> bool {
+        unit.tracks.audio.is_some()
+            && self.publisher.stream().tracks().audio.is_none()
+            && !matches!(self.job, Job::Broken(_))
+            && self.held.len() < HELD
+            && self.since.elapsed() < HOLD
+    }
+
+    fn release(&mut self) {
+        self.held.drain(..).for_each(|raw| self.publisher.push(raw));
+    }
+
     async fn open(&mut self, audio: &AudioTrack) {
         let from = form(audio);
         if from.codec == self.to {
             self.publisher.set_track(Track::Audio(audio.clone()));
+            self.release();
             self.job = Job::Pass;
             return;
         }
@@ -188,7 +215,10 @@ impl Weave<'_> {
 
     fn hear(&mut self, reply: Option<Reply>) {
         match reply {
-            Some(Reply::Audio(form)) => self.publisher.set_track(Track::Audio(track(&form))),
+            Some(Reply::Audio(form)) => {
+                self.publisher.set_track(Track::Audio(track(&form)));
+                self.release();
+            }
             Some(Reply::Frame { pts, dts, data, .. }) => {
                 self.publisher.push(Raw { kind: Kind::Audio, dts: Some(dts), pts, key: true, data });
             }

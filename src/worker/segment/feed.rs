@@ -9,13 +9,18 @@ use crate::media::time::Timestamp;
 use crate::media::track::Tracks;
 use crate::runtime::clock::Clock;
 use crate::runtime::task::{Stop, Tasks};
-use crate::stream::{Class, Recv, Registry, Start, Stream, Subscriber};
+use crate::stream::{Class, Derived, Recv, Registry, Start, Stream, Subscriber};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long the pictures wait for sound that HLS carries.
+const SOUND: Duration = Duration::from_secs(1);
+/// How often it is looked whether the sound is there.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// All feeds. Cloning shares them.
 #[derive(Clone)]
@@ -93,10 +98,41 @@ impl Feeds {
         let (feeds, task) = (self.clone(), feed.clone());
         self.0.tasks.spawn("hls segments", async move {
             let cutting = Cutting { settings: &feeds.0.settings, feed: &task, windows };
-            cutting.run(subscriber, feeds.0.tasks.stopping()).await;
+            let stop = feeds.0.tasks.stopping();
+            let subscriber = tokio::select! {
+                () = stop.requested() => return,
+                heard = feeds.heard(subscriber) => heard,
+            };
+            cutting.run(subscriber, stop).await;
             feeds.forget(&task).await;
         });
         Some(feed)
+    }
+
+    /// The stream with sound that HLS carries: where its own is not (G.711, Opus), the derived one with AAC, if somebody makes
+    /// that soon; else the stream as it is, whose pictures need not wait for ever.
+    async fn heard(&self, subscriber: Subscriber) -> Subscriber {
+        let stream = subscriber.stream().clone();
+        // Of a stream that has only just begun the sound is often not known yet.
+        let young = stream.info().since + Timestamp::from(SOUND);
+        while stream.tracks().audio.is_none() && self.0.clock.unix() < young {
+            self.0.clock.sleep(GLANCE).await;
+        }
+        let tracks = stream.tracks();
+        let key = stream.key();
+        if tracks.audio.is_none() || ts::carried(&tracks).audio.is_some() || Derived::parse(key).is_some() {
+            return subscriber;
+        }
+        let Some(derived) = Derived::Aac.of(key) else { return subscriber };
+        let Ok(other) = self.0.registry.wait_for(&derived, Class::Worker, Start::Key, SOUND).await else { return subscriber };
+        let within = self.0.clock.now() + Timestamp::from(SOUND);
+        while other.stream().tracks().audio.is_none() && self.0.clock.now() < within {
+            self.0.clock.sleep(GLANCE).await;
+        }
+        match other.stream().tracks().audio.is_some() {
+            true => other,
+            false => subscriber,
+        }
     }
 
     /// The segments of a stream that is being cut already.

@@ -9,7 +9,7 @@ use crate::media::time::Timestamp;
 use crate::media::track::{AudioCodec, AudioTrack, Track, Tracks, VideoCodec, VideoTrack};
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
-use crate::stream::{Publisher, Raw, Registry, Source, Unit};
+use crate::stream::{Derived, Event, Publisher, Raw, Registry, Source, Unit};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -339,7 +339,14 @@ async fn what_hls_cannot_carry_is_named() {
     publisher.set_track(Track::Audio(g711()));
     publisher.push(Raw { kind: Kind::Video, dts: None, pts: Timestamp::ZERO, key: true, data: Bytes::from_static(&[1]) });
     let feed = live.feeds.open(&live.key).unwrap();
-    assert_eq!(feed.first(Duration::from_secs(10)).await.err(), Some(NoSegments::Unfit("AV1 and G711A".to_owned())));
+    // Nobody makes AAC of the sound; after a second it is not waited for any more.
+    let waited = async {
+        for _ in 0..3 {
+            live.pass(500).await;
+        }
+    };
+    let (found, ()) = tokio::join!(feed.first(Duration::from_secs(10)), waited);
+    assert_eq!(found.err(), Some(NoSegments::Unfit("AV1 and G711A".to_owned())));
     // A stream that brings nothing at all is waited for, but not for ever.
     let silent = StreamKey::parse("live/silent").unwrap();
     let source = Source { protocol: "test", peer: String::new(), session: SessionId(2) };
@@ -352,4 +359,43 @@ async fn what_hls_cannot_carry_is_named() {
     };
     let (found, ()) = tokio::join!(feed.first(Duration::from_secs(10)), waited);
     assert_eq!(found.err(), Some(NoSegments::TimedOut));
+}
+
+#[tokio::test]
+async fn sound_that_hls_cannot_carry_comes_from_the_derived_stream_or_is_left_out() {
+    for made in [true, false] {
+        let live = live();
+        let mut publisher = live.publish();
+        publisher.set_track(Track::Audio(g711()));
+        let maker = {
+            let (registry, derived) = (live.registry.clone(), Derived::Aac.of(&live.key).unwrap());
+            let mut events = registry.watch();
+            async move {
+                loop {
+                    if events.next().await == Some(Event::Wanted(derived.clone())) && made {
+                        let source = Source { protocol: "av", peer: String::new(), session: SessionId(0) };
+                        let mut publisher = registry.publish(&derived, source).unwrap();
+                        publisher.set_track(Track::Video(video(0)));
+                        publisher.set_track(Track::Audio(aac()));
+                        for n in 0..200 {
+                            let at = Timestamp::from_millis(n * 40);
+                            let raw = |kind, data| Raw { kind, dts: Some(at), pts: at, key: kind == Kind::Audio || n % 50 == 0, data };
+                            publisher.push(raw(Kind::Video, nal(n as u32, 20)));
+                            publisher.push(raw(Kind::Audio, Bytes::from_static(&[7; 40])));
+                        }
+                        return Some(publisher);
+                    }
+                }
+            }
+        };
+        let maker = tokio::spawn(maker);
+        tokio::task::yield_now().await;
+        live.run(&mut publisher, 0, 10).await;
+        let feed = live.feeds.open(&live.key).unwrap();
+        live.run(&mut publisher, 10, 150).await;
+        let window = feed.first(Duration::from_secs(10)).await.unwrap();
+        let streams = demux::read(&window.newest().unwrap().bytes).unwrap().streams;
+        assert_eq!(streams.len(), if made { 2 } else { 1 }, "{streams:?}");
+        maker.abort();
+    }
 }

@@ -24,6 +24,7 @@ pub mod live;
 pub mod media;
 pub mod mts;
 pub mod openapi;
+pub mod order;
 pub mod param;
 pub mod plane;
 pub mod ptz;
@@ -68,5 +69,6 @@ pub const NOUNS: &[action::Noun] = &[
     mts::ACTIONS,
     directory::ACTIONS,
     ptz::ACTIONS,
+    order::ACTIONS,
     delivery::ACTIONS,
 ];

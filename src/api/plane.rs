@@ -6,6 +6,7 @@ use super::query;
 use crate::base::id::StreamKey;
 use crate::model::id::{DeviceId, GbId, GroupId, StreamId};
 use crate::model::record::Record;
+use crate::model::time::Time;
 use std::time::Duration;
 
 /// A stream that is live now.
@@ -93,6 +94,9 @@ pub enum Refusal {
     /// It cannot do that at all.
     #[error("the device cannot do this: {0}")]
     Unsupported(String),
+    /// No such playback is open.
+    #[error("no such playback is open: open it with DescribeStreamURL")]
+    NotOpen,
     /// The service that talks to devices is not there or overloaded.
     #[error("{0}")]
     Unavailable(String),
@@ -103,6 +107,7 @@ impl From<Refusal> for Error {
         let why = refusal.to_string();
         match refusal {
             Refusal::Offline => Error::status("Device", format!("{why}.")),
+            Refusal::NotOpen => Error::status("Playback", format!("{why}.")),
             Refusal::Timeout => Error::new(Kind::Timeout, "DeviceTimeout", why),
             Refusal::Refused { .. } | Refusal::Unsupported(_) => Error::new(Kind::Refused, "DeviceRefused", why),
             Refusal::Unavailable(_) => Error::unavailable(why),
@@ -145,6 +150,63 @@ pub struct Preset {
     pub name: String,
 }
 
+/// What a device or a channel may be told beside moving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Restart.
+    Reboot,
+    /// Be ready for the next alarm.
+    ResetAlarm,
+    /// Send a key frame now.
+    KeyFrame,
+    /// Where to return to when left alone.
+    Home(Home),
+}
+
+/// Where a camera returns to when it is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    /// Whether it returns at all.
+    pub enabled: bool,
+    /// After how many seconds.
+    pub reset_after: u32,
+    /// The preset position.
+    pub preset: u8,
+}
+
+/// A change of a playback.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Trick {
+    /// Stop sending for a while.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Go on at so many seconds behind the start.
+    Seek(f64),
+    /// So many times faster; negative runs backwards.
+    Speed(f64),
+}
+
+/// A recording that a device keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// Its name.
+    pub name: String,
+    /// Where the device keeps it.
+    pub path: String,
+    /// Why it was made, in the device's words.
+    pub kind: String,
+    /// When it begins.
+    pub from: Time,
+    /// When it ends.
+    pub to: Time,
+    /// Bytes, where told.
+    pub size: Option<u64>,
+}
+
+/// What is wrong with a device, and what that was concluded from.
+pub type Diagnosis = (Vec<String>, serde_json::Value);
+
 /// The outcome of asking a device.
 pub type Asked<'a, T = ()> = Boxed<'a, Result<T, Refusal>>;
 
@@ -174,6 +236,14 @@ pub trait Devices: Send + Sync {
     fn preset(&self, target: Target, act: PresetAct, id: u8) -> Asked<'_>;
     /// Asks for the preset positions.
     fn presets(&self, target: Target, patience: Duration) -> Asked<'_, Vec<Preset>>;
+    /// Tells a device, or one of its channels (by its national id), to do something; done when the device took the order.
+    fn order(&self, device: DeviceId, to: GbId, order: Order) -> Asked<'_>;
+    /// Asks what the device itself recorded of the channel between two times.
+    fn recordings(&self, target: Target, from: Time, to: Time, patience: Duration) -> Asked<'_, Vec<Recording>>;
+    /// Changes a playback that [`Devices::playback`] opened for the same stretch (unix seconds).
+    fn control_playback(&self, target: Target, from: i64, to: i64, trick: Trick) -> Asked<'_>;
+    /// What is wrong with a device.
+    fn diagnose(&self, device: DeviceId) -> Asked<'_, Diagnosis>;
 }
 
 /// Where stored files can be played or fetched.
@@ -241,6 +311,18 @@ impl Devices for NoDevices {
         self.none()
     }
     fn presets(&self, _: Target, _: Duration) -> Asked<'_, Vec<Preset>> {
+        self.none()
+    }
+    fn order(&self, _: DeviceId, _: GbId, _: Order) -> Asked<'_> {
+        self.none()
+    }
+    fn recordings(&self, _: Target, _: Time, _: Time, _: Duration) -> Asked<'_, Vec<Recording>> {
+        self.none()
+    }
+    fn control_playback(&self, _: Target, _: i64, _: i64, _: Trick) -> Asked<'_> {
+        self.none()
+    }
+    fn diagnose(&self, _: DeviceId) -> Asked<'_, Diagnosis> {
         self.none()
     }
 }

@@ -159,7 +159,7 @@ preset_actions! {
 }
 
 /// The camera of an id, whatever it is the id of; a device with several channels needs the channel's.
-async fn camera(cx: &Context, id: &Id) -> Result<Target, Error> {
+pub(super) async fn camera(cx: &Context, id: &Id) -> Result<Target, Error> {
     let unknown = |error: &Error| error.code.starts_with("ResourceNotFound.");
     let stream = match cx.device(id).await {
         Ok(device) => {

@@ -1,11 +1,13 @@
 //! Connects the API with the GB28181 edge: its questions in the edge's words.
 
-use super::plane::{Asked, Devices, Motion, Preset, PresetAct, Refusal, Target};
+use super::plane::{Asked, Devices, Diagnosis, Home, Motion, Order, Preset, PresetAct, Recording, Refusal, Target, Trick};
 use crate::base::id::StreamKey;
 use crate::edge::gb28181::{self, Failure, Handle};
 use crate::model::id::{DeviceId, GbId, GroupId};
+use crate::model::time::Time;
 use crate::proto::gb28181::Id;
-use crate::proto::gb28181::manscdp::Control;
+use crate::proto::gb28181::manscdp::{Control, HomePosition};
+use crate::proto::gb28181::mansrtsp;
 use crate::proto::gb28181::ptz;
 use std::time::Duration;
 
@@ -114,6 +116,65 @@ impl Devices for Handle {
             // a number is what GotoPreset takes; a camera that names its presets otherwise cannot be told to go there
             let numbered = presets.into_iter().filter_map(|preset| Some(Preset { id: preset.id.trim().parse().ok()?, name: preset.name }));
             Ok(numbered.collect())
+        })
+    }
+
+    fn order(&self, device: DeviceId, to: GbId, order: Order) -> Asked<'_> {
+        let control = match order {
+            Order::Reboot => Control::Reboot,
+            Order::ResetAlarm => Control::ResetAlarm { method: None, kind: None },
+            Order::KeyFrame => Control::KeyFrame,
+            Order::Home(Home { enabled, reset_after, preset }) => Control::HomePosition(HomePosition { enabled, reset_after, preset }),
+        };
+        Box::pin(async move { Ok(self.control(device, id(&to)?, control).await?) })
+    }
+
+    fn recordings(&self, to: Target, from: Time, until: Time, patience: Duration) -> Asked<'_, Vec<Recording>> {
+        Box::pin(async move {
+            let channel = id(&to.channel_gb_id)?;
+            let millis = |time: Time| time.as_secs().saturating_mul(1000);
+            let found = self.records(to.device, channel, millis(from), millis(until), patience).await?;
+            let time = |millis: i64| Time::from_secs(millis.div_euclid(1000));
+            let recording = |r: crate::proto::gb28181::manscdp::Record| Recording {
+                from: time(r.start),
+                to: time(r.end),
+                name: r.name,
+                path: r.path,
+                kind: r.kind,
+                size: r.size,
+            };
+            Ok(found.into_iter().map(recording).collect())
+        })
+    }
+
+    fn control_playback(&self, to: Target, from: i64, until: i64, trick: Trick) -> Asked<'_> {
+        let command = match trick {
+            Trick::Pause => mansrtsp::Command::Pause,
+            Trick::Resume => mansrtsp::Command::Resume,
+            Trick::Seek(seconds) => mansrtsp::Command::Seek(seconds),
+            Trick::Speed(times) => mansrtsp::Command::Scale(times),
+        };
+        Box::pin(async move {
+            let seconds = |time: i64| u64::try_from(time).unwrap_or(0);
+            let key = gb28181::playback_key(&target(&to)?, seconds(from), seconds(until))?;
+            match Handle::control_playback(self, &key, command).await {
+                // nobody opened it, or it is over
+                Err(Failure::Stopped) => Err(Refusal::NotOpen),
+                done => Ok(done?),
+            }
+        })
+    }
+
+    fn diagnose(&self, device: DeviceId) -> Asked<'_, Diagnosis> {
+        Box::pin(async move {
+            let mut findings = self.doctor(device)?;
+            let verdict = std::mem::take(&mut findings.verdict);
+            let mut findings = serde_json::to_value(findings).map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            if let Some(fields) = findings.as_object_mut() {
+                // told beside them
+                fields.remove("verdict");
+            }
+            Ok((verdict, findings))
         })
     }
 }

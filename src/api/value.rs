@@ -404,6 +404,17 @@ small_words! {
         /// A recording of the device.
         Vod = "vod"
     }
+    /// What to do with a playback.
+    PlaybackCommand {
+        /// Stop sending for a while.
+        Pause = "pause",
+        /// Go on.
+        Resume = "resume",
+        /// Go on elsewhere.
+        Seek = "seek",
+        /// Go on faster or slower.
+        Speed = "speed"
+    }
     /// Which way traffic goes.
     Way {
         /// To us.

@@ -513,6 +513,62 @@ async fn cameras_move_by_any_of_their_ids() {
 }
 
 #[tokio::test]
+async fn devices_take_orders() {
+    let desk = Desk::new().await;
+    let gb = desk.group(&root(), "gb28181").await;
+    let (device, channel, stream) = desk.camera(&root(), &gb).await;
+    let device_gb = text(&desk.root("DescribeDevice", &[("Id", &device)]).await.ok()["GbId"]);
+    let channel_gb = text(&desk.root("DescribeDeviceChannels", &[("Id", &device)]).await.ok()["Channels"][0]["GbId"]);
+    desk.devices.asked();
+
+    desk.root("RebootDevice", &[("Id", &device)]).await.ok();
+    desk.root("ResetDeviceAlarm", &[("Id", &device)]).await.ok();
+    desk.root("ForceKeyFrame", &[("Id", &stream)]).await.ok();
+    desk.root("SetHomePosition", &[("Id", &channel), ("Enabled", "true"), ("PresetId", "3"), ("ResetTime", "90")]).await.ok();
+    let home = "Home(Home { enabled: true, reset_after: 90, preset: 3 })";
+    let expected = [
+        format!("order {device_gb} Reboot"),
+        format!("order {device_gb} ResetAlarm"),
+        format!("order {channel_gb} KeyFrame"),
+        format!("order {channel_gb} {home}"),
+    ];
+    assert_eq!(desk.devices.asked(), expected);
+    desk.root("SetHomePosition", &[("Id", &channel), ("Enabled", "true")]).await.refused(400, "MissingParameter");
+
+    let (from, to) = ("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z");
+    let records = desk.root("DescribeDeviceRecords", &[("Id", &channel), ("StartTime", from), ("EndTime", to)]).await.ok();
+    assert_eq!((&records["TotalCount"], &records["Records"][0]["Name"]), (&1.into(), &"gate".into()));
+    assert_eq!((&records["Records"][0]["StartTime"], &records["Records"][0]["FileSize"]), (&from.into(), &7.into()));
+    assert_eq!(desk.devices.asked(), [format!("recordings {channel_gb} {from} {to}")]);
+    desk.root("DescribeDeviceRecords", &[("Id", &channel), ("StartTime", to), ("EndTime", from)]).await.refused(400, "InvalidParameter");
+
+    let control = async |command: &str, more: &[(&str, &str)]| {
+        let stretch = [("Id", stream.as_str()), ("StartTime", "100"), ("EndTime", "160"), ("Command", command)];
+        desk.root("ControlPlayback", &[&stretch, more].concat()).await
+    };
+    control("pause", &[]).await.ok();
+    control("seek", &[("Position", "30")]).await.ok();
+    control("speed", &[("Speed", "-2")]).await.ok();
+    let asked = ["Pause", "Seek(30.0)", "Speed(-2.0)"].map(|trick| format!("control {channel_gb} 100 160 {trick}"));
+    assert_eq!(desk.devices.asked(), asked);
+    control("seek", &[]).await.refused(400, "MissingParameter");
+    control("seek", &[("Position", "60")]).await.refused(400, "InvalidParameter");
+    control("speed", &[("Speed", "0")]).await.refused(400, "InvalidParameter");
+    desk.devices.refuse(Refusal::NotOpen);
+    control("resume", &[]).await.refused(409, "IncorrectStatus.Playback");
+    desk.devices.agree();
+
+    let findings = desk.root("DiagnoseDevice", &[("Id", &device)]).await.ok();
+    assert_eq!((&findings["Verdict"][0], &findings["Findings"]["status"]), (&"Nothing is wrong.".into(), &"on".into()));
+    let stranger = desk.tenant("t").await;
+    desk.devices.asked();
+    for action in ["RebootDevice", "ResetDeviceAlarm", "ForceKeyFrame", "DiagnoseDevice"] {
+        desk.call(&stranger, action, &[("Id", &device)]).await.refused(404, "ResourceNotFound.Device");
+    }
+    assert_eq!(desk.devices.asked(), [""; 0], "a stranger's order reaches nobody");
+}
+
+#[tokio::test]
 async fn directories_hold_devices() {
     let desk = Desk::new().await;
     let gb = desk.group(&root(), "gb28181").await;

@@ -11,7 +11,9 @@ mod tenants;
 
 use super::auth::v1;
 use super::book::Book;
-use super::plane::{Asked, Devices, Files, Live, Media, Motion, Player, Preset, PresetAct, Refusal, Target};
+use super::plane::{
+    Asked, Devices, Diagnosis, Files, Live, Media, Motion, Order, Player, Preset, PresetAct, Recording, Refusal, Target, Trick,
+};
 use super::query::{self, Given};
 use super::url::Places;
 use super::{Api, Parts, Playback, Settings, router};
@@ -19,8 +21,9 @@ use crate::base::id::StreamKey;
 use crate::base::pii::Secret;
 use crate::media::time::Timestamp;
 use crate::model::domain::Keys;
-use crate::model::id::{DeviceId, GroupId};
+use crate::model::id::{DeviceId, GbId, GroupId};
 use crate::model::record::Record;
+use crate::model::time::Time;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
 use axum::Router;
@@ -314,6 +317,19 @@ impl Devices for Script {
     }
     fn presets(&self, target: Target, _: Duration) -> Asked<'_, Vec<Preset>> {
         self.note(format!("presets {}", target.key), vec![Preset { id: 1, name: "door".into() }])
+    }
+    fn order(&self, _: DeviceId, to: GbId, order: Order) -> Asked<'_> {
+        self.note(format!("order {to} {order:?}"), ())
+    }
+    fn recordings(&self, target: Target, from: Time, to: Time, _: Duration) -> Asked<'_, Vec<Recording>> {
+        let recording = Recording { name: "gate".into(), path: String::new(), kind: "time".into(), from, to, size: Some(7) };
+        self.note(format!("recordings {} {from} {to}", target.channel_gb_id), vec![recording])
+    }
+    fn control_playback(&self, target: Target, from: i64, to: i64, trick: Trick) -> Asked<'_> {
+        self.note(format!("control {} {from} {to} {trick:?}", target.channel_gb_id), ())
+    }
+    fn diagnose(&self, device: DeviceId) -> Asked<'_, Diagnosis> {
+        self.note(format!("diagnose {device}"), (vec!["Nothing is wrong.".into()], serde_json::json!({"status": "on"})))
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) fn examine(service: &Service, entry: &Entry) -> Findings {
         ago: now.since(entry.at).as_secs_f64(),
         ours: entry.ours,
         peer: entry.peer.to_string(),
-        text: crate::proto::gb28181::charset::decode(&entry.bytes).into_owned(),
+        text: without_digest(&crate::proto::gb28181::charset::decode(&entry.bytes)),
     };
     let reports = service.media.reports();
     let calls: Vec<_> = calls
@@ -174,7 +174,41 @@ fn call_verdict(call: &Call, snapshot: Option<&Snapshot>, said: &mut Vec<String>
     said.extend(media.notes.iter().filter(|note| !note.starts_with("no packet has arrived")).map(|note| format!("{stream}: {note}.")));
 }
 
+/// The message without what a password could be guessed from.
+fn without_digest(text: &str) -> String {
+    let secret = |line: &str| {
+        let name = line.split(':').next().unwrap_or_default().trim();
+        name.eq_ignore_ascii_case("Authorization") || name.eq_ignore_ascii_case("Proxy-Authorization")
+    };
+    let mut shown = String::with_capacity(text.len());
+    let mut hidden = false;
+    for line in text.split_inclusive('\n') {
+        // a line that begins with a blank goes on with the header before
+        hidden = if line.starts_with([' ', '\t']) { hidden } else { secret(line) };
+        match hidden {
+            true if line.starts_with([' ', '\t']) => {}
+            true => shown.push_str("Authorization: (not shown)\r\n"),
+            false => shown.push_str(line),
+        }
+    }
+    shown
+}
+
 /// The host of the first `c=` line.
 fn media_host(text: &str) -> Option<IpAddr> {
     text.lines().find_map(|line| line.strip_prefix("c=")).and_then(|line| line.split_whitespace().nth(2)?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_digest;
+
+    #[test]
+    fn what_a_password_could_be_guessed_from_is_not_shown() {
+        let text = "REGISTER sip:1 SIP/2.0\r\nauthorization: Digest username=\"1\",\r\n response=\"beef\"\r\nExpires: 60\r\n\r\n";
+        assert_eq!(without_digest(text), "REGISTER sip:1 SIP/2.0\r\nAuthorization: (not shown)\r\nExpires: 60\r\n\r\n");
+        let proxy = "Proxy-Authorization : Digest response=\"beef\"\nCSeq: 1 REGISTER\n";
+        assert_eq!(without_digest(proxy), "Authorization: (not shown)\r\nCSeq: 1 REGISTER\n");
+        assert_eq!(without_digest("MESSAGE sip:1 SIP/2.0\r\n\r\n<a>b</a>"), "MESSAGE sip:1 SIP/2.0\r\n\r\n<a>b</a>");
+    }
 }

@@ -18,6 +18,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The name under which a stretch (unix seconds) of the device's own recording of a channel is played.
+pub fn playback_key(target: &Target, from: u64, to: u64) -> Result<StreamKey, Failure> {
+    let name = format!("{}_{from}_{to}", target.channel);
+    StreamKey::new(target.key.app(), &name).map_err(|error| Failure::Unavailable(error.to_string()))
+}
+
 /// The edge. Cloning shares it.
 #[derive(Clone)]
 pub struct Handle(Arc<Service>);
@@ -67,8 +73,7 @@ impl Handle {
 
     /// Opens a playback of the device's own recording; viewers of the same stretch share it. Gives the name under which it is played.
     pub async fn playback(&self, target: Target, from: u64, to: u64, patience: Duration) -> Result<StreamKey, Failure> {
-        let name = format!("{}_{from}_{to}", target.channel);
-        let key = StreamKey::new(target.key.app(), &name).map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let key = playback_key(&target, from, to)?;
         let target = Target { key: key.clone(), stream: None, range: Some((from, to)), ..target };
         self.0.pulls.start(target, false, patience).await?;
         Ok(key)

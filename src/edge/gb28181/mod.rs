@@ -22,7 +22,7 @@ mod tests;
 mod wire;
 
 pub use doctor::{Call, Findings, Line};
-pub use handle::{Counts, Handle};
+pub use handle::{Counts, Handle, playback_key};
 pub use pull::{Failure, Target};
 pub use service::{Parts, start};
 pub use settings::{Carriage, From, Settings, Sip};

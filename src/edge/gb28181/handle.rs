@@ -20,7 +20,8 @@ use std::time::Duration;
 
 /// The name under which a stretch (unix seconds) of the device's own recording of a channel is played.
 pub fn playback_key(target: &Target, from: u64, to: u64) -> Result<StreamKey, Failure> {
-    let name = format!("{}_{from}_{to}", target.channel);
+    // After the stream, whose row decides who may play it: a national id is not unique over groups.
+    let name = format!("{}_{from}_{to}", target.key.name());
     StreamKey::new(target.key.app(), &name).map_err(|error| Failure::Unavailable(error.to_string()))
 }
 

@@ -155,7 +155,7 @@ impl Weave<'_> {
                 {
                     self.publisher.set_track(Track::Video(video.clone()));
                 }
-                if self.waits(unit) {
+                if self.waits() {
                     self.held.push(raw);
                 } else {
                     self.release();
@@ -181,8 +181,8 @@ impl Weave<'_> {
     }
 
     /// Whether a picture has to wait until the sound's track is known.
-    fn waits(&self, unit: &Unit) -> bool {
-        unit.tracks.audio.is_some()
+    fn waits(&self) -> bool {
+        self.subscriber.stream().tracks().audio.is_some()
             && self.publisher.stream().tracks().audio.is_none()
             && !matches!(self.job, Job::Broken(_))
             && self.held.len() < HELD

@@ -1,6 +1,6 @@
 //! Fragmented MP4 (ISO/IEC 14496-12, 14496-15), as recordings are written: one video and one audio track at most.
 //!
-//! A recording has to survive a crash and a full disk, so it is written in fragments: [`init`] first, then what [`Muxer`] cuts,
+//! A recording has to survive a crash and a full disk, so it is written in fragments: [`init()`] first, then what [`Muxer`] cuts,
 //! each fragment complete in itself. Whoever writes the file appends and never goes back. H.264 is carried as `avc1`, H.265 as
 //! `hvc1`, AAC and MP3 as `mp4a`, Opus as `Opus`, G.711 as `alaw` and `ulaw`.
 

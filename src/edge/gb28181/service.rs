@@ -338,7 +338,7 @@ impl Service {
         };
         let unavailable = |error: &dyn std::fmt::Display| Failure::Unavailable(error.to_string());
         let channel = self.store.channel(Scope::Operator, channel).await.map_err(|error| unavailable(&error))?;
-        let key = StreamKey::new(&stream.app, &stream.name).map_err(|error| unavailable(&error))?;
+        let key = stream.key().map_err(|error| unavailable(&error))?;
         let channel = Id::new(channel.gb_id.as_str()).ok_or_else(|| unavailable(&"the channel's id is unusable"))?;
         Ok(Target { device, channel, stream: Some(stream.id), key, range: None })
     }

@@ -18,6 +18,7 @@ import players  # noqa: E402, F401
 import service  # noqa: E402, F401
 import interface  # noqa: E402, F401
 import pictures  # noqa: E402, F401
+import cameras  # noqa: E402, F401
 
 
 def main():

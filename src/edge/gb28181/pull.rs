@@ -238,6 +238,15 @@ impl Pulls {
         }
     }
 
+    /// Ends the pulls of a device's streams that are not among `known`: a catalog retired their channels. Playbacks go on.
+    pub fn stop_unknown(&self, device: DeviceId, known: &[crate::model::stream::Stream]) {
+        let retired = |slot: &&mut Slot| slot.target.stream.is_some_and(|id| known.iter().all(|stream| stream.id != id));
+        for slot in self.slots().values_mut().filter(|slot| slot.target.device == device).filter(retired) {
+            slot.keep = false;
+            let _ = slot.orders.send(Order::Stop);
+        }
+    }
+
     /// Controls a playback.
     pub async fn control(&self, key: &StreamKey, command: mansrtsp::Command) -> Result<(), Failure> {
         let (sender, result) = tokio::sync::oneshot::channel();

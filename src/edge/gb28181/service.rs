@@ -323,6 +323,7 @@ impl Service {
             Ok(streams) => streams,
             Err(error) => return tracing::warn!(device = %entry.key, %error, "cannot read the device's streams"),
         };
+        self.pulls.stop_unknown(entry.id, &streams);
         for stream in streams.into_iter().filter(|stream| (entry.auto_start || stream.started) && !stream.forbidden) {
             match self.target(&stream).await {
                 Ok(target) => self.pulls.keep(target),

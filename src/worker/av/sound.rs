@@ -129,7 +129,7 @@ impl Weave<'_> {
                         }
                     }
                     Recv::Lagged { .. } => {}
-                    Recv::Ended(_) => return,
+                    Recv::Ended(_) => return self.release(),
                 },
                 reply = answer(&mut self.job) => self.hear(reply),
                 _ = self.publisher.stopped() => return,

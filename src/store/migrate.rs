@@ -6,11 +6,12 @@ use super::sql::sql;
 use crate::model::time::Time;
 use sha2::{Digest, Sha256};
 
-/// The steps, in order. One that was released is never changed: it is checked against what was applied.
-const STEPS: &[(&str, &str)] = &[("init", include_str!("migrations/0001_init.sql"))];
+/// The steps with their numbers, in order; a number may be missing. One that was released is never changed: it is checked against
+/// what was applied.
+const STEPS: &[(i64, &str, &str)] = &[(1, "init", include_str!("migrations/0001_init.sql"))];
 
 /// The schema of this program.
-pub(super) const VERSION: i64 = STEPS.len() as i64;
+pub(super) const VERSION: i64 = STEPS[STEPS.len() - 1].0;
 
 /// Applies what is missing; refuses a schema that is newer, or whose steps are not ours.
 pub(super) async fn migrate(tx: &mut Tx, now: Time) -> Result<()> {
@@ -24,11 +25,11 @@ pub(super) async fn migrate_to(tx: &mut Tx, version: i64, now: Time) -> Result<(
     let table = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied BIGINT NOT NULL)";
     tx.execute(sql(table)).await?;
     let applied = applied(tx).await?;
-    for (n, (name, text)) in STEPS.iter().enumerate().take(version as usize).skip(applied) {
+    for (number, name, text) in STEPS.iter().filter(|(number, ..)| *number <= version && !applied.contains(number)) {
         let script = dialect(text, tx.backend());
-        tx.script(script).await.map_err(|e| Error::Unusable(format!("schema step {} ({name}): {e}", n + 1)))?;
+        tx.script(script).await.map_err(|e| Error::Unusable(format!("schema step {number} ({name}): {e}")))?;
         let insert = sql("INSERT INTO migrations (version, name, checksum, applied) VALUES ($1, $2, $3, $4)");
-        tx.execute(insert.bind(n as i64 + 1).bind(*name).bind(sum(text)).bind(now)).await?;
+        tx.execute(insert.bind(*number).bind(*name).bind(sum(text)).bind(now)).await?;
     }
     Ok(())
 }
@@ -36,7 +37,7 @@ pub(super) async fn migrate_to(tx: &mut Tx, version: i64, now: Time) -> Result<(
 /// Only checks that the schema is this program's.
 pub(super) async fn check(tx: &mut Tx) -> Result<()> {
     match applied(tx).await {
-        Ok(n) if n == STEPS.len() => Ok(()),
+        Ok(applied) if applied.len() == STEPS.len() => Ok(()),
         Ok(_) | Err(Error::Unavailable(_)) => {
             Err(Error::Unusable("the database was not opened by this version of the server yet".to_owned()))
         }
@@ -44,23 +45,28 @@ pub(super) async fn check(tx: &mut Tx) -> Result<()> {
     }
 }
 
-/// How many of our steps were applied.
-async fn applied(tx: &mut Tx) -> Result<usize> {
-    let applied = tx.all(sql("SELECT version, name, checksum FROM migrations ORDER BY version")).await?;
-    if applied.len() > STEPS.len() {
-        return Err(Error::Unusable(format!(
-            "the database has schema {}, this program knows up to {VERSION}: a newer version wrote it; use that one, or restore a backup",
-            applied.len()
-        )));
-    }
-    for (n, row) in applied.iter().enumerate() {
-        let (version, checksum): (i64, String) = (row.get("version")?, row.get("checksum")?);
-        if version != n as i64 + 1 || checksum != sum(STEPS[n].1) {
-            let (ours, theirs): (&str, String) = (STEPS[n].0, row.get("name")?);
-            return Err(Error::Unusable(format!("step {version} ({theirs}) of the database's schema is not our step {} ({ours})", n + 1)));
+/// The numbers of our steps that were applied.
+async fn applied(tx: &mut Tx) -> Result<Vec<i64>> {
+    let mut numbers = Vec::new();
+    for row in tx.all(sql("SELECT version, name, checksum FROM migrations ORDER BY version DESC")).await? {
+        let (version, name, checksum): (i64, String, String) = (row.get("version")?, row.get("name")?, row.get("checksum")?);
+        if version > VERSION {
+            return Err(Error::Unusable(format!(
+                "the database has schema {version}, this program knows up to {VERSION}: a newer version wrote it; use that one, or \
+                 restore a backup"
+            )));
+        }
+        match STEPS.iter().find(|(number, ..)| *number == version) {
+            Some((_, _, text)) if checksum == sum(text) => numbers.push(version),
+            Some((_, ours, _)) => {
+                return Err(Error::Unusable(format!(
+                    "step {version} ({name}) of the database's schema is not our step {version} ({ours})"
+                )));
+            }
+            None => return Err(Error::Unusable(format!("step {version} ({name}) of the database's schema is none of ours"))),
         }
     }
-    Ok(applied.len())
+    Ok(numbers)
 }
 
 /// The text as the database wants it; see the head of the first step.
@@ -85,8 +91,9 @@ mod tests {
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/migrations")).unwrap();
         let mut names: Vec<_> = files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        let ours: Vec<_> = STEPS.iter().enumerate().map(|(n, (name, _))| format!("{:04}_{name}.sql", n + 1)).collect();
+        let ours: Vec<_> = STEPS.iter().map(|(number, name, _)| format!("{number:04}_{name}.sql")).collect();
         assert_eq!(names, ours);
+        assert!(STEPS.is_sorted_by(|a, b| a.0 < b.0));
     }
 
     #[test]

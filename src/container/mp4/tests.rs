@@ -223,3 +223,105 @@ fn frames_before_the_origin_and_tracks_that_are_not_carried_are_left_out() {
     assert!(muxer.cut().is_none());
     assert!(init(&Tracks::default()).is_none());
 }
+
+/// Reads what the scan asks for.
+fn scan(bytes: &[u8]) -> Index {
+    let mut scan = Scan::new(bytes.len() as u64);
+    while let Some(range) = scan.wants() {
+        scan.push(&bytes[range.start as usize..range.end as usize]);
+    }
+    scan.finish()
+}
+
+fn recording() -> (Tracks, Vec<Frame>, Vec<Fragment>) {
+    let (mut tracks, mut frames) = clip(Family::H264, H264);
+    with_audio(&mut tracks, &mut frames, aac(), 44_100, 1024);
+    let mut muxer = Muxer::new(&tracks, ORIGIN);
+    let mut fragments = Vec::new();
+    for (n, frame) in frames.iter().enumerate() {
+        muxer.push(frame).unwrap();
+        fragments.extend((n % 17 == 16).then(|| muxer.cut()).flatten());
+    }
+    fragments.extend(muxer.finish());
+    assert!(fragments.len() > 5);
+    (tracks, frames, fragments)
+}
+
+#[test]
+fn a_file_torn_anywhere_keeps_its_whole_fragments() {
+    let (tracks, _, fragments) = recording();
+    let bytes = file(&tracks, &fragments);
+    let mut ends = vec![init(&tracks).unwrap().len()];
+    for fragment in &fragments {
+        ends.push(ends.last().unwrap() + fragment.size());
+    }
+    assert_eq!(*ends.last().unwrap(), bytes.len());
+    for length in (0..bytes.len()).step_by(61).chain(ends.iter().copied()).chain(ends.iter().map(|end| end - 1)) {
+        let whole = ends.iter().rfind(|end| **end <= length).copied().unwrap_or(0);
+        let torn = scan(&bytes[..length]);
+        assert_eq!(torn.whole(), whole as u64, "torn at {length}");
+        assert_eq!(torn.fragments(), ends.iter().filter(|end| **end <= length).count().saturating_sub(1));
+        // what a file system leaves behind when it had grown the file but not written it
+        assert_eq!(scan(&[&bytes[..whole], &[0; 5_000]].concat()).whole(), whole as u64);
+    }
+}
+
+#[test]
+fn the_mp4_crate_plays_the_file_that_was_planned() {
+    let (tracks, frames, mut fragments) = recording();
+    let check = |fragments: &[Fragment], video_frames: usize| {
+        let bytes = file(&tracks, fragments);
+        let plan = plan(&scan(&bytes), None).unwrap();
+        let mut out = plan.head.to_vec();
+        plan.copy.iter().for_each(|range| out.extend(&bytes[range.start as usize..range.end as usize]));
+        let size = out.len() as u64;
+        let mut reader = ::mp4::Mp4Reader::read_header(Cursor::new(out), size).unwrap();
+        assert!(!reader.is_fragmented());
+        for (kind, id, hz) in [(Kind::Video, VIDEO, HZ), (Kind::Audio, AUDIO, 44_100)] {
+            let expected = expected(kind, hz, &frames);
+            let count = reader.sample_count(id).unwrap();
+            assert!(kind == Kind::Audio || count as usize == video_frames);
+            for (n, (dts, later, key, data)) in (1..=count).zip(&expected) {
+                let sample = reader.read_sample(id, n).unwrap().unwrap();
+                assert_eq!((sample.start_time, i64::from(sample.rendering_offset)), (*dts, *later), "{kind:?} {n}");
+                assert!(sample.bytes == data, "{kind:?} {n}");
+                assert!(kind == Kind::Audio || sample.is_sync == *key, "{kind:?} {n}");
+            }
+        }
+        reader.duration().as_millis()
+    };
+    assert!((1_950..2_060).contains(&check(&fragments, 50)));
+    fragments.truncate(3);
+    let video = fragments.iter().flat_map(rows).filter(|row| row.0 == VIDEO).count();
+    check(&fragments, video);
+    assert!(plan(&scan(&file(&tracks, &[])), None).is_none());
+}
+
+#[test]
+fn a_track_that_begins_later_keeps_its_distance() {
+    let (mut tracks, mut frames) = clip(Family::H264, H264);
+    with_audio(&mut tracks, &mut frames, aac(), 44_100, 1024);
+    frames.retain(|frame| frame.kind == Kind::Video || frame.dts >= ORIGIN + Timestamp::from_millis(1_000));
+    let bytes = file(&tracks, &fragments(&tracks, &frames));
+    let head = plan(&scan(&bytes), None).unwrap().head;
+    let (_, at) = FtypBox::decode(&head).unwrap();
+    let (moov, _) = MoovBox::decode(&head[at..]).unwrap();
+    assert!(moov.trak_boxes[0].edts_box.is_none());
+    let edits = moov.trak_boxes[1].edts_box.clone().unwrap().elst_box.unwrap().entries;
+    let first = frames.iter().find(|frame| frame.kind == Kind::Audio).unwrap();
+    assert_eq!(edits[0].media_time, -1);
+    assert!(edits[0].edit_duration.abs_diff((first.dts - ORIGIN).to_ticks(HZ) as u64) <= 3);
+}
+
+#[test]
+fn noise_is_no_recording() {
+    let (tracks, _, fragments) = recording();
+    let bytes = file(&tracks, &fragments);
+    for at in (0..bytes.len()).step_by(7) {
+        let mut noisy = bytes.clone();
+        noisy[at] ^= 0xff;
+        let index = scan(&noisy);
+        assert!(index.whole() <= bytes.len() as u64);
+        let _ = plan(&index, None);
+    }
+}

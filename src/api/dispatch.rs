@@ -195,7 +195,7 @@ async fn identify(api: &Api, parts: Parts<'_>, seen: &mut Seen) -> Result<Arc<Ac
         let why = format!("Specified access key is not found: {}", shown(&claim.key_id));
         Error::new(Kind::NotFound, "InvalidAccessKeyId.NotFound", why)
     })?;
-    auth::fresh(claim.time, now)?;
+    auth::fresh(claim.time, now, api.nonces().floor())?;
     claim.proof.verify(&key.secret.0)?;
     if key.status != Status::Active {
         return Err(Error::new(Kind::Forbidden, "InvalidAccessKeyId.Inactive", "The service of this access key is suspended or deleted."));

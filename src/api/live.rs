@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// How long changes are gathered before they are written together.
 const GATHER: Duration = Duration::from_millis(50);
+/// Streams of the last run that are ended together at start.
+const PORTION: u32 = 200;
 /// How often everything is compared, should an event have been missed.
 const COMPARE: Duration = Duration::from_secs(30);
 
@@ -49,7 +51,7 @@ impl Follower {
     /// Runs until it is told to stop.
     pub async fn run(mut self, registry: Registry, stop: Stop) {
         let mut events = registry.watch();
-        if let Err(error) = self.store.all_streams_off(self.now()).await {
+        if let Err(error) = self.end_last_run().await {
             tracing::warn!(%error, "cannot mark streams as off at start");
         }
         let mut changed: Vec<StreamKey> = Vec::new();
@@ -79,6 +81,33 @@ impl Follower {
 
     fn now(&self) -> Time {
         Time::from_nanos(self.clock.unix().0)
+    }
+
+    /// Nothing is live yet: what a run that was killed left on is off since now, and whoever was told that it is on is told so.
+    async fn end_last_run(&self) -> Result<(), store::Error> {
+        loop {
+            let left = self.store.streams_left_on(PORTION).await?;
+            if left.is_empty() {
+                break;
+            }
+            let (mut changes, mut drafts) = (Vec::new(), Vec::new());
+            for id in left {
+                changes.push(stream::Change { id, status: Status::Off, at: self.now() });
+                drafts.extend(self.callback(id, Status::Off, self.now()).await?);
+            }
+            // First the queue: a second kill in between tells it twice rather than never.
+            self.queue(drafts).await?;
+            self.store.set_stream_states(changes).await?;
+        }
+        self.store.all_streams_off(self.now()).await.map(drop)
+    }
+
+    async fn queue(&self, drafts: Vec<callback::Draft>) -> Result<(), store::Error> {
+        let dropped = self.store.queue_callbacks(drafts, self.callbacks.waiting).await?;
+        if dropped > 0 {
+            tracing::warn!(dropped, "too many callbacks wait: some were dropped");
+        }
+        Ok(())
     }
 
     /// The streams whose state here is not what it is there.
@@ -126,13 +155,7 @@ impl Follower {
                 false => self.on.remove(&key),
             };
         }
-        if !drafts.is_empty() {
-            let dropped = self.store.queue_callbacks(drafts, self.callbacks.waiting).await?;
-            if dropped > 0 {
-                tracing::warn!(dropped, "too many callbacks wait: some were dropped");
-            }
-        }
-        Ok(())
+        self.queue(drafts).await
     }
 
     /// What is told to the group's callback.

@@ -74,7 +74,8 @@ impl Api {
     /// Puts it together.
     pub fn new(parts: Parts) -> Api {
         let table = NOUNS.iter().flat_map(|noun| noun.actions).map(|entry| (entry.name, entry)).collect();
-        let nonces = Nonces::new(parts.settings.nonces);
+        let start = parts.clock.unix().0.div_euclid(1_000_000_000);
+        let nonces = Nonces::open(parts.settings.nonces, &parts.store.data_dir().join("nonces"), start, parts.store.is_new());
         let rates = Rates::new(parts.settings.rate, parts.settings.burst);
         Api(Arc::new(Inner { parts, table, nonces, rates }))
     }

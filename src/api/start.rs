@@ -114,7 +114,7 @@ impl Base {
             loop {
                 tokio::select! {
                     () = sweeper.clock().sleep(SWEEP) => sweeper.nonces().sweep(sweeper.now()),
-                    () = stop.requested() => break,
+                    () = stop.requested() => break sweeper.nonces().close(),
                 }
             }
         });

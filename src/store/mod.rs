@@ -61,6 +61,10 @@ struct Inner {
     /// Whose turn it is to bring a catalog in step.
     catalogs: tokio::sync::Mutex<()>,
     settings: Settings,
+    /// The data directory.
+    dir: std::path::PathBuf,
+    /// The database was empty.
+    new: bool,
     /// Held while this process owns the data directory.
     _lock: Option<std::fs::File>,
 }
@@ -69,6 +73,16 @@ impl Store {
     /// Ends all connections in order; operations that come later fail.
     pub async fn close(&self) {
         self.0.db.close().await;
+    }
+
+    /// The data directory, for what belongs beside the database in files of its own.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.0.dir
+    }
+
+    /// Whether the database was empty when it was opened: nothing can have been done with it before.
+    pub fn is_new(&self) -> bool {
+        self.0.new
     }
 
     /// All changes from now on, of this process.

@@ -45,7 +45,7 @@ impl Store {
         let now = Time::from_nanos(clock.unix().0);
         let dir = data_dir.to_owned();
         let opened = db.write(move |tx| Box::pin(prepare(tx, dir, now, make))).await;
-        let (sealer, last) = match opened {
+        let (sealer, last, new) = match opened {
             Ok((opened, _)) => opened,
             Err(error) => {
                 db.close().await;
@@ -61,6 +61,8 @@ impl Store {
             keys: Keys::default(),
             catalogs: tokio::sync::Mutex::default(),
             settings: settings.clone(),
+            dir: data_dir.to_owned(),
+            new,
             _lock: lock,
         };
         Ok(Store(Arc::new(inner)))
@@ -79,13 +81,14 @@ pub(super) fn own(data_dir: &Path) -> Result<File> {
     }
 }
 
-async fn prepare(tx: &mut Tx, data_dir: std::path::PathBuf, now: Time, make: bool) -> Result<(Sealer, i64)> {
+/// The key of secrets, the last id, and whether the database was empty.
+async fn prepare(tx: &mut Tx, data_dir: std::path::PathBuf, now: Time, make: bool) -> Result<(Sealer, i64, bool)> {
     if make {
         migrate::migrate(tx, now).await?;
     } else {
         migrate::check(tx).await?;
     }
-    let sealer = sealer(tx, &data_dir, make).await?;
+    let (sealer, new) = sealer(tx, &data_dir, make).await?;
     let operator = sql("INSERT INTO tenants (id, user_id, status, created) VALUES ($1, 'operator', $2, $3) ON CONFLICT (id) DO NOTHING");
     tx.execute(operator.bind(OPERATOR).bind(Status::Active.number()).bind(now)).await?;
     let mut last = 0;
@@ -93,17 +96,17 @@ async fn prepare(tx: &mut Tx, data_dir: std::path::PathBuf, now: Time, make: boo
         let max = super::sql::Sql::built(format!("SELECT MAX(id) AS n FROM {table}"), Vec::new());
         last = tx.number(max.once()).await?.max(last);
     }
-    Ok((sealer, last))
+    Ok((sealer, last, new))
 }
 
-/// The key of secrets: the one that this database was sealed with, or a new one for a new database.
-async fn sealer(tx: &mut Tx, data_dir: &Path, make: bool) -> Result<Sealer> {
+/// The key of secrets: the one that this database was sealed with, or (and `true`) a new one for a new database.
+async fn sealer(tx: &mut Tx, data_dir: &Path, make: bool) -> Result<(Sealer, bool)> {
     let witness = tx.one(sql("SELECT value FROM meta WHERE name = 'seal'")).await?;
     let witness = witness.map(|row| row.get::<String>("value")).transpose()?;
     let path = data_dir.join(FILE);
     match (witness, Sealer::load(data_dir)?) {
         (Some(witness), Some(sealer)) => match sealer.open("meta/seal", &witness) {
-            Ok(text) if text.0 == WITNESS => Ok(sealer),
+            Ok(text) if text.0 == WITNESS => Ok((sealer, false)),
             _ => Err(Error::Unusable(format!("{}: the secrets in the database are sealed with another key than this", path.display()))),
         },
         (Some(_), None) => Err(Error::Unusable(format!(
@@ -118,7 +121,7 @@ async fn sealer(tx: &mut Tx, data_dir: &Path, make: bool) -> Result<Sealer> {
             };
             let sealed = sealer.seal("meta/seal", &Secret(WITNESS.to_owned()))?;
             tx.execute(sql("INSERT INTO meta (name, value) VALUES ('seal', $1)").bind(sealed)).await?;
-            Ok(sealer)
+            Ok((sealer, true))
         }
     }
 }

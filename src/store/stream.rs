@@ -219,6 +219,13 @@ impl Store {
         .await
     }
 
+    /// Streams that the last run left on and whose group has a callback, the first ones.
+    pub async fn streams_left_on(&self, limit: u32) -> Result<Vec<StreamId>> {
+        let query = "SELECT id FROM streams WHERE status = 'on' AND group_id IN (SELECT id FROM groups WHERE callback IS NOT NULL) \
+             ORDER BY id LIMIT $1";
+        self.reader().await?.all(sql(query).bind(limit)).await?.iter().map(|row| row.get("id")).collect()
+    }
+
     /// At start: nothing is live yet, whatever the last run left. Returns how many streams it had left on.
     pub async fn all_streams_off(&self, at: Time) -> Result<u64> {
         let off = sql("UPDATE streams SET status = 'off', stop_time = $1 WHERE status = 'on'").bind(at);

@@ -19,6 +19,9 @@ import service  # noqa: E402, F401
 import interface  # noqa: E402, F401
 import pictures  # noqa: E402, F401
 import cameras  # noqa: E402, F401
+import callbacks  # noqa: E402, F401
+import crash  # noqa: E402, F401
+import tenants  # noqa: E402, F401
 
 
 def main():

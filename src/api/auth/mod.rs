@@ -4,6 +4,7 @@
 //! memory or use up a key's rate without its secret.
 
 pub mod acs3;
+mod log;
 pub mod nonce;
 pub mod rate;
 pub mod v1;
@@ -97,10 +98,17 @@ fn time(text: &str, name: &str) -> Result<i64, Error> {
     })
 }
 
-/// Whether a request's time is within the window around ours.
-pub fn fresh(time: i64, now: i64) -> Result<(), Error> {
+/// Whether a request's time is within the window around ours, and not before `floor`: see [`nonce::Nonces::floor`].
+pub fn fresh(time: i64, now: i64, floor: i64) -> Result<(), Error> {
     if time.abs_diff(now) <= WINDOW as u64 {
-        return Ok(());
+        if time >= floor {
+            return Ok(());
+        }
+        let why = format!(
+            "Specified time stamp is expired: the server started at {} and does not know which calls were made before.",
+            Time::from_secs(floor)
+        );
+        return Err(Error::new(Kind::Invalid, "InvalidTimeStamp.Expired", why));
     }
     let why =
         format!("Specified time stamp is expired: the server's time is {}, at most 15 minutes may lie between.", Time::from_secs(now));

@@ -19,7 +19,7 @@ pub struct GroupEntry {
     pub owner: TenantId,
     /// Its platform id.
     pub platform: Id,
-    /// Whether it runs.
+    /// Whether it runs: it is enabled, and its owner's service is open.
     pub enabled: bool,
     /// The password of devices without one.
     pub password: Option<Secret>,
@@ -132,7 +132,7 @@ impl Roster {
         };
         let Some(group) = group else { return refuse(404, "no group has this platform id") };
         if !group.enabled {
-            return refuse(403, "its group is halted");
+            return refuse(403, "its group is halted, or its owner's service is suspended");
         }
         let Some(device) = known else {
             let code = registration.device.as_str().parse::<GbId>();
@@ -157,8 +157,8 @@ impl Roster {
         }
     }
 
-    /// Takes a group in, or over. `None`: it is gone.
-    pub fn put_group(&self, id: GroupId, group: Option<&Group>) {
+    /// Takes a group in, or over. `None`: it is gone. `open`: whether its owner's service is.
+    pub fn put_group(&self, id: GroupId, group: Option<&Group>, open: bool) {
         let mut lists = self.write();
         if let Some(old) = lists.groups.remove(&id) {
             lists.platforms.remove(&old.platform);
@@ -168,7 +168,7 @@ impl Roster {
             id,
             owner: group.owner,
             platform,
-            enabled: group.enabled,
+            enabled: group.enabled && open,
             password: group.gb_password.clone(),
             auto_register: group.auto_register,
             callback: group.callback.clone().filter(|url| !url.is_empty()),
@@ -240,6 +240,16 @@ impl Roster {
     /// The platform ids of all groups, halted ones included: their devices are refused with a reason.
     pub fn platforms(&self) -> Vec<Id> {
         self.read().platforms.keys().copied().collect()
+    }
+
+    /// The groups of a tenant.
+    pub fn groups_of(&self, owner: TenantId) -> Vec<GroupId> {
+        self.read().groups.values().filter(|group| group.owner == owner).map(|group| group.id).collect()
+    }
+
+    /// Whether a group runs.
+    pub fn runs(&self, group: GroupId) -> bool {
+        self.read().groups.get(&group).is_some_and(|group| group.enabled)
     }
 
     /// The devices of a group.

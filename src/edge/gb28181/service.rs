@@ -14,9 +14,9 @@ use crate::base::id::StreamKey;
 use crate::base::pii::Pii;
 use crate::model::alarm::Alarm;
 use crate::model::device::{self, Draft, Kind, Registration, Status, Transport};
-use crate::model::id::{AlarmId, DeviceId, GbId, GroupId, StreamId};
+use crate::model::id::{AlarmId, DeviceId, GbId, GroupId, StreamId, TenantId};
 use crate::model::stream::Stream;
-use crate::model::tenant::Scope;
+use crate::model::tenant::{self, Scope};
 use crate::model::time::Time;
 use crate::proto::gb28181::server::{AskId, DeviceKey, Event, Fresh, Gone, Restored, Server, Verdict};
 use crate::proto::gb28181::{Id, Version, id};
@@ -25,6 +25,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use crate::store::{Change, Seen, Store};
 use crate::stream::{self, Registry};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -122,8 +123,9 @@ pub async fn start(parts: Parts) -> Result<Handle, String> {
 
 /// Reads groups and devices; gives the registrations of those that were on.
 async fn read(store: &Store, roster: &Roster) -> crate::store::Result<Vec<(DeviceKey, Registration)>> {
+    let open: HashSet<TenantId> = store.tenants().await?.into_iter().filter(|t| t.status == tenant::Status::Active).map(|t| t.id).collect();
     for group in store.gb_groups().await? {
-        roster.put_group(group.id, Some(&group));
+        roster.put_group(group.id, Some(&group), open.contains(&group.owner));
     }
     let (mut after, mut on) = (None, Vec::new());
     loop {
@@ -399,6 +401,7 @@ impl Service {
         while let Some(seen) = changes.next().await {
             let done = match seen {
                 Seen::Change(Change::Group(id)) => self.group_changed(id).await,
+                Seen::Change(Change::Tenant(id)) => self.tenant_changed(id).await,
                 Seen::Change(Change::Device(id, _)) => self.device_changed(id).await,
                 Seen::Change(Change::Stream(id)) => self.stream_changed(id).await,
                 Seen::Change(_) => Ok(()),
@@ -418,17 +421,29 @@ impl Service {
         self.signalling.with(|server, _| server.set_platforms(platforms));
     }
 
+    /// A tenant was opened, suspended, renewed or deleted: its devices may register, or may not any more.
+    async fn tenant_changed(&self, id: TenantId) -> crate::store::Result<()> {
+        for group in self.roster.groups_of(id) {
+            self.group_changed(group).await?;
+        }
+        Ok(())
+    }
+
     async fn group_changed(&self, id: GroupId) -> crate::store::Result<()> {
         let group = match self.store.group(Scope::Operator, id).await {
             Ok(group) => Some(group),
             Err(crate::store::Error::NotFound { .. }) => None,
             Err(error) => return Err(error),
         };
+        let open = match &group {
+            Some(group) => self.store.tenant_by_id(group.owner).await?.status == tenant::Status::Active,
+            None => false,
+        };
         let devices = self.roster.devices_of(id);
-        self.roster.put_group(id, group.as_ref());
+        self.roster.put_group(id, group.as_ref(), open);
         self.set_platforms();
-        if group.as_ref().is_none_or(|group| !group.enabled) {
-            self.let_go(&devices, "the group is halted");
+        if !self.roster.runs(id) {
+            self.let_go(&devices, "the group is halted, or its owner's service is not open");
         }
         if let Some(group) = &group {
             // a new platform id is a new name for each device
@@ -541,8 +556,8 @@ impl Service {
                 Ok(_) => return,
                 Err(error) => return tracing::warn!(stream = %key, %error, "cannot look the stream up"),
             };
-            if door.stream.forbidden || !door.group.enabled {
-                return service.registry.refuse(&key, "the stream is forbidden or its group is halted");
+            if door.stream.forbidden || !door.group.enabled || door.tenant.status != tenant::Status::Active {
+                return service.registry.refuse(&key, "the stream is forbidden, its group is halted or its owner's service is not open");
             }
             // the name in the URL may be the stream's id: the camera's own name is what is published
             let started = match service.target(&door.stream).await {

@@ -86,14 +86,16 @@ impl Server {
         let files = Arc::new(Unsigned { base: places.http_base() });
         let devices = open_gb28181(&config, (&registry, &sessions), &store, &clock, &edges).await?;
         let api = base.api(config.api.clone(), places, (Arc::new(devices), files), None, &core);
-        open_http(&config.http, &http, bound, http::Suffixes::new().add("jpg", http.pictures()).after(crate::api::router(api)))?;
+        let fixed = crate::api::router(api.clone()).merge(crate::api::live_stats::router(api.clone()));
+        let fixed = fixed.merge(crate::api::license::router(api));
+        open_http(&config.http, &http, bound, http::Suffixes::new().add("jpg", http.pictures()).after(fixed))?;
 
         let helper = av::Helper::new(config.av.clone(), &core);
         av::Sound::start(&config.av, &registry, &helper, &core);
         notify::start(config.notify.clone(), store.clone(), clock.clone(), &core)?;
         pull::start(&config.pull, &registry, &core)?;
         relay::start(&config.relay, &registry, &core)?;
-        ledger::start(store.clone(), registry.clone(), Arc::new(sessions.clone()), &core);
+        ledger::start(config.usage.clone(), store.clone(), registry.clone(), Arc::new(Counted { sessions: sessions.clone() }), &core);
 
         ready.store(true, Ordering::Release);
         Ok(Server { edges, core, store, registry, sessions, http: listening, rtmp, ready })
@@ -213,10 +215,16 @@ fn open_http(settings: &http::Settings, http: &Http, listener: tokio::net::TcpLi
 }
 
 /// Connects the ledger with the sessions of all edges.
-impl ledger::Sent for Sessions {
-    fn take(&self) -> Vec<(StreamKey, u64)> {
-        self.take_sent()
+struct Counted {
+    sessions: Sessions,
+}
+
+impl ledger::Sources for Counted {
+    fn sent(&self) -> Vec<(StreamKey, &'static str, u64)> {
+        self.sessions.take_sent()
     }
+
+    fn recorded(&self, _: &mut dyn FnMut(&StreamKey)) {}
 }
 
 /// Connects the HTTP edge with the worker that cuts segments, which do not know each other.

@@ -3,13 +3,11 @@
 use super::action::Action;
 use super::context::Context;
 use super::error::Error;
-use super::series::{self, DAY, FIVE_MINUTES, Range, Whose};
+use super::series::{self, DAY, FIVE_MINUTES, Range};
 use super::value::Way;
-use crate::model::device;
-use crate::model::page::{Page, Sort};
 use crate::model::tenant::{Scope, Status, Tenant};
 use crate::model::time::Time;
-use crate::model::usage::Sums;
+use crate::model::usage::Total;
 use crate::{action, actions, reply};
 
 actions![
@@ -108,84 +106,42 @@ async fn tenants(cx: &Context) -> Result<Vec<Tenant>, Error> {
     }
 }
 
-/// One row a tenant, made from what it counted every five minutes.
-async fn charge(cx: &Context, from: Time, to: Time, usage: impl Fn(&[(Time, Sums)]) -> String) -> Result<Usages, Error> {
+/// One row a tenant, made from what it used in the range.
+async fn charge(cx: &Context, from: Time, to: Time, usage: impl Fn(&Total) -> String) -> Result<Usages, Error> {
     let range = Range::new(from, to, MOST)?;
     let mut rows = Vec::new();
     for tenant in tenants(cx).await? {
-        let whose = Whose { scope: Scope::Tenant(tenant.id), group: None, stream: None };
-        let points = series::sums(cx.store(), whose, range, FIVE_MINUTES).await?;
-        rows.push(Usage { user: tenant.user.to_string(), usage: usage(&points) });
+        let total = series::whole(cx.store(), tenant.id, range).await?;
+        rows.push(Usage { user: tenant.user.to_string(), usage: usage(&total) });
     }
     Ok(Usages { rows })
 }
 
-fn bytes(way: Way, sums: &Sums) -> i64 {
-    match way {
-        Way::Up => sums.bytes_in,
-        Way::Down => sums.bytes_out,
-    }
-}
+macro_rules! charged {
+    ($($action:ident: |$this:ident, $total:ident| $usage:expr;)+) => {$(
+        impl Action for $action {
+            type Reply = Usages;
 
-impl Action for QueryChargingBpsMaxUsage {
-    type Reply = Usages;
-
-    async fn run(self, cx: &Context) -> Result<Usages, Error> {
-        let most = |points: &[(Time, Sums)]| {
-            let highest = points.iter().map(|(_, sums)| bytes(self.way, sums)).max().unwrap_or_default();
-            series::decimal(highest as f64 * 8.0 / FIVE_MINUTES as f64)
-        };
-        charge(cx, self.from, self.to, most).await
-    }
-}
-
-impl Action for QueryChargingTrafficTotalUsage {
-    type Reply = Usages;
-
-    async fn run(self, cx: &Context) -> Result<Usages, Error> {
-        let total = |points: &[(Time, Sums)]| points.iter().map(|(_, sums)| bytes(self.way, sums)).sum::<i64>().to_string();
-        charge(cx, self.from, self.to, total).await
-    }
-}
-
-impl Action for QueryChargingDevicesOnlineMaxNum {
-    type Reply = Usages;
-
-    /// The devices that are online now, where the range holds now: past peaks are the ledger's.
-    async fn run(self, cx: &Context) -> Result<Usages, Error> {
-        let range = Range::new(self.from, self.to, MOST)?;
-        let now = range.from.as_secs() <= cx.now() && cx.now() < range.to.as_secs();
-        let mut rows = Vec::new();
-        for tenant in tenants(cx).await? {
-            let filter = device::Filter { status: Some(device::Status::On), ..device::Filter::default() };
-            let online = match now {
-                true => cx.store().devices(Scope::Tenant(tenant.id), filter, &Sort::default(), Page::new(1, 1)).await?.total,
-                false => 0,
-            };
-            rows.push(Usage { user: tenant.user.to_string(), usage: online.to_string() });
+            async fn run(self, cx: &Context) -> Result<Usages, Error> {
+                let $this = &self;
+                charge(cx, self.from, self.to, |$total| $usage).await
+            }
         }
-        Ok(Usages { rows })
-    }
+    )+};
 }
-
-impl Action for QueryChargingRecordMaxNum {
-    type Reply = Usages;
-
-    async fn run(self, cx: &Context) -> Result<Usages, Error> {
-        let most = |points: &[(Time, Sums)]| {
-            // A stream that is stored in several formats is recorded once.
-            let at_once = |sums: &Sums| series::at_once(sums.mp4_ms.max(sums.flv_ms).max(sums.hls_ms), FIVE_MINUTES);
-            points.iter().map(|(_, sums)| at_once(sums)).max().unwrap_or_default().to_string()
+charged! {
+    QueryChargingBpsMaxUsage: |this, total| {
+        let highest = match this.way {
+            Way::Up => total.top_in,
+            Way::Down => total.top_out,
         };
-        charge(cx, self.from, self.to, most).await
-    }
-}
-
-impl Action for QueryChargingScreenshotTotal {
-    type Reply = Usages;
-
-    async fn run(self, cx: &Context) -> Result<Usages, Error> {
-        let total = |points: &[(Time, Sums)]| points.iter().map(|(_, sums)| sums.snapshots).sum::<i64>().to_string();
-        charge(cx, self.from, self.to, total).await
-    }
+        series::decimal(highest as f64 * 8.0 / FIVE_MINUTES as f64)
+    };
+    QueryChargingTrafficTotalUsage: |this, total| match this.way {
+        Way::Up => total.sums.bytes_in.to_string(),
+        Way::Down => total.sums.bytes_out.to_string(),
+    };
+    QueryChargingDevicesOnlineMaxNum: |_this, total| total.peaks.devices.most.to_string();
+    QueryChargingRecordMaxNum: |_this, total| total.peaks.recordings.most.to_string();
+    QueryChargingScreenshotTotal: |_this, total| total.sums.snapshots.to_string();
 }

@@ -20,7 +20,10 @@ pub mod dispatch;
 pub mod error;
 pub mod gb_id;
 pub mod group;
+pub mod license;
+pub mod licensing;
 pub mod live;
+pub mod live_stats;
 pub mod media;
 pub mod mts;
 pub mod openapi;
@@ -34,6 +37,7 @@ pub mod query;
 pub mod record;
 pub mod reference;
 pub mod reply;
+pub mod rest;
 pub mod rules;
 pub mod series;
 mod service;
@@ -71,4 +75,5 @@ pub const NOUNS: &[action::Noun] = &[
     ptz::ACTIONS,
     order::ACTIONS,
     delivery::ACTIONS,
+    licensing::ACTIONS,
 ];

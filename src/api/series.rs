@@ -1,11 +1,11 @@
 //! Counters over time: ranges that are checked, intervals that are all there, also those with nothing in them.
 
 use super::error::Error;
-use crate::model::id::{GroupId, StreamId};
+use crate::model::id::{StreamId, TenantId};
 use crate::model::tenant::Scope;
 use crate::model::time::Time;
-use crate::model::usage::Sums;
-use crate::store::{Store, UsageFilter};
+use crate::model::usage::{Sums, Total};
+use crate::store::{MINUTE, Store, TotalOf, UsageFilter};
 
 /// A day, in seconds.
 pub const DAY: i64 = 86_400;
@@ -55,22 +55,22 @@ impl Range {
     }
 }
 
-/// Whose counters are summed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Whose {
-    /// The tenant, or all.
-    pub scope: Scope,
-    /// A group alone.
-    pub group: Option<GroupId>,
-    /// A stream alone.
-    pub stream: Option<StreamId>,
+/// A row for every interval of `step` seconds, summed from the next finer ones, so that the range's borders cut into days.
+pub async fn totals(store: &Store, of: TotalOf, range: Range, step: i64) -> Result<Vec<(Time, Sums)>, Error> {
+    let fine = if step >= DAY { 3600 } else { FIVE_MINUTES };
+    let found = store.totals(of, fine, range.from.floor(fine), range.to).await?;
+    Ok(filled(range, step, found.into_iter().map(|total| (total.at, total.sums))))
 }
 
-/// A row for every interval of `step` seconds, summed from the next finer ones, so that the range's borders cut into days.
-pub async fn sums(store: &Store, whose: Whose, range: Range, step: i64) -> Result<Vec<(Time, Sums)>, Error> {
-    let fine = if step >= DAY { 3600 } else { FIVE_MINUTES };
-    let filter = UsageFilter { group: whose.group, stream: whose.stream, from: range.from.floor(fine), to: range.to };
-    let found = store.usage_series(whose.scope, fine, filter).await?;
+/// The same of a single stream, every five minutes. What is not old is made from minutes, which are there at once.
+pub async fn stream(store: &Store, scope: Scope, stream: StreamId, range: Range, now: i64) -> Result<Vec<(Time, Sums)>, Error> {
+    let fine = if range.from.as_secs() >= now - DAY { MINUTE } else { FIVE_MINUTES };
+    let filter = UsageFilter { group: None, stream: Some(stream), from: range.from.floor(FIVE_MINUTES), to: range.to };
+    let found = store.usage_series(scope, fine, filter).await?;
+    Ok(filled(range, FIVE_MINUTES, found.into_iter()))
+}
+
+fn filled(range: Range, step: i64, found: impl Iterator<Item = (Time, Sums)>) -> Vec<(Time, Sums)> {
     let mut rows: Vec<(Time, Sums)> = range.slots(step).map(|at| (at, Sums::default())).collect();
     let first = range.from.floor(step).as_secs();
     for (at, sums) in found {
@@ -79,19 +79,47 @@ pub async fn sums(store: &Store, whose: Whose, range: Range, step: i64) -> Resul
             row.add(&sums);
         }
     }
-    Ok(rows)
+    rows
+}
+
+/// What a tenant used over a range whose borders are cut at five minutes: whole days from days, the rest from finer spans.
+pub async fn whole(store: &Store, tenant: TenantId, range: Range) -> Result<Total, Error> {
+    let mut all = Total::new(range.from, tenant, None, "");
+    for (span, from, to) in range.pieces() {
+        if let Some(total) = store.total(TotalOf::Tenant(tenant), span, from, to).await? {
+            all.add(&total);
+        }
+    }
+    Ok(all)
+}
+
+impl Range {
+    /// The range as spans of five minutes, hours and days, each kind as long as it can be: `(span, from, to)`.
+    fn pieces(self) -> Vec<(i64, Time, Time)> {
+        let up = |at: i64, span: i64| at.div_euclid(span) * span + if at.rem_euclid(span) == 0 { 0 } else { span };
+        let (from, to) = (self.from.floor(FIVE_MINUTES).as_secs(), up(self.to.0.div_euclid(1000) + i64::from(self.to.0 % 1000 != 0), FIVE_MINUTES));
+        let (hours, days) = ((up(from, 3600), to.div_euclid(3600) * 3600), (up(from, DAY), to.div_euclid(DAY) * DAY));
+        let mut pieces = Vec::new();
+        if hours.0 >= hours.1 {
+            pieces.push((FIVE_MINUTES, from, to));
+        } else {
+            pieces.push((FIVE_MINUTES, from, hours.0));
+            if days.0 >= days.1 {
+                pieces.push((3600, hours.0, hours.1));
+            } else {
+                pieces.extend([(3600, hours.0, days.0), (DAY, days.0, days.1), (3600, days.1, hours.1)]);
+            }
+            pieces.push((FIVE_MINUTES, hours.1, to));
+        }
+        let time = |(span, from, to)| (span, Time::from_secs(from), Time::from_secs(to));
+        pieces.into_iter().filter(|(_, from, to)| from < to).map(time).collect()
+    }
 }
 
 /// A number with at most two decimals, as the document writes rates: `30.01`, `192`.
 pub fn decimal(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// How many things that each last `ms` milliseconds in an interval run at once, at least.
-pub fn at_once(ms: i64, step: i64) -> i64 {
-    let span = step * 1000;
-    (ms.max(0) + span - 1) / span
 }
 
 #[cfg(test)]
@@ -128,8 +156,32 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_cut_into_the_longest_spans() {
+        let pieces = |from, to| {
+            let range = Range::new(at(from), at(to), 366 * DAY).unwrap();
+            let text = |(span, from, to): (i64, Time, Time)| format!("{span} {from} {to}");
+            range.pieces().into_iter().map(text).collect::<Vec<_>>()
+        };
+        assert_eq!(pieces("2020-09-09T16:01:00Z", "2020-09-09T16:58:01Z"), ["300 2020-09-09T16:00:00Z 2020-09-09T17:00:00Z"]);
+        assert_eq!(
+            pieces("2020-09-09T22:10:00Z", "2020-09-12T02:05:00Z"),
+            [
+                "300 2020-09-09T22:10:00Z 2020-09-09T23:00:00Z",
+                "3600 2020-09-09T23:00:00Z 2020-09-10T00:00:00Z",
+                "86400 2020-09-10T00:00:00Z 2020-09-12T00:00:00Z",
+                "3600 2020-09-12T00:00:00Z 2020-09-12T02:00:00Z",
+                "300 2020-09-12T02:00:00Z 2020-09-12T02:05:00Z",
+            ]
+        );
+        assert_eq!(pieces("2020-09-01T00:00:00Z", "2020-10-01T00:00:00Z"), ["86400 2020-09-01T00:00:00Z 2020-10-01T00:00:00Z"]);
+        assert_eq!(
+            pieces("2020-09-01T10:30:00Z", "2020-09-01T12:00:00Z"),
+            ["300 2020-09-01T10:30:00Z 2020-09-01T11:00:00Z", "3600 2020-09-01T11:00:00Z 2020-09-01T12:00:00Z"]
+        );
+    }
+
+    #[test]
     fn numbers_are_short() {
         assert_eq!([30.01, 192.0, 0.0, 29.999, 0.1].map(decimal), ["30.01", "192", "0", "30", "0.1"]);
-        assert_eq!([0, 1, 300_000, 300_001].map(|ms| at_once(ms, 300)), [0, 1, 1, 2]);
     }
 }

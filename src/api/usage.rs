@@ -3,10 +3,11 @@
 use super::action::Action;
 use super::context::Context;
 use super::error::Error;
-use super::series::{self, DAY, FIVE_MINUTES, Range, Whose};
+use super::series::{self, DAY, FIVE_MINUTES, Range};
 use super::value::{Id, RecordFormat};
 use crate::model::time::Time;
 use crate::model::usage::Sums;
+use crate::store::TotalOf;
 use crate::{action, actions, reply};
 
 actions![
@@ -297,8 +298,7 @@ async fn counted(cx: &Context, group: &Id, from: Time, to: Time, step: Option<i6
     let range = Range::new(from, to, MOST)?;
     let group = cx.group(group).await?;
     let step = step.unwrap_or_else(|| range.step());
-    let whose = Whose { scope: cx.scope(), group: Some(group.id), stream: None };
-    Ok((series::sums(cx.store(), whose, range, step).await?, step))
+    Ok((series::totals(cx.store(), TotalOf::Group(group.id, group.owner), range, step).await?, step))
 }
 
 impl Action for DescribeUsageStatUpVideoAudioInfo {
@@ -311,8 +311,7 @@ impl Action for DescribeUsageStatUpVideoAudioInfo {
         if stream.group != group.id {
             return Err(Error::not_found("Stream", &self.stream.0));
         }
-        let whose = Whose { scope: cx.scope(), group: None, stream: Some(stream.id) };
-        let rows = series::sums(cx.store(), whose, range, FIVE_MINUTES).await?;
+        let rows = series::stream(cx.store(), cx.scope(), stream.id, range, cx.now()).await?;
         let rate = |(at, sums): (Time, Sums)| {
             // Rates are over the time that the stream ran.
             let per_second = |n: i64| if sums.live_ms > 0 { n as f64 * 1000.0 / sums.live_ms as f64 } else { 0.0 };
@@ -333,16 +332,16 @@ impl Action for DescribeUsageStatUpPeakPublishStreamData {
     async fn run(self, cx: &Context) -> Result<Peaks, Error> {
         let range = Range::new(self.from, self.to, MOST)?;
         let group = cx.group(&self.group).await?;
-        let whose = Whose { scope: cx.scope(), group: Some(group.id), stream: None };
-        let points = series::sums(cx.store(), whose, range, FIVE_MINUTES).await?;
+        let of = TotalOf::Group(group.id, group.owner);
+        let points = cx.store().totals(of, FIVE_MINUTES, range.from.floor(FIVE_MINUTES), range.to).await?;
         let day = |start: Time| {
             let end = start.as_secs() + DAY;
-            let of_day = points.iter().filter(|(at, _)| (start.as_secs()..end).contains(&at.as_secs()));
-            let counted = of_day.map(|(at, sums)| (at.as_secs(), series::at_once(sums.live_ms, FIVE_MINUTES)));
+            let of_day = points.iter().filter(|point| (start.as_secs()..end).contains(&point.at.as_secs()));
             // The first of the highest points; a day without streams peaks at its end.
-            let none = (end - 1, 0);
-            let (at, streams) = counted.fold(none, |best, point| if point.1 > best.1 { point } else { best });
-            Peak { time: Time::from_secs(at).to_string(), streams }
+            let none = (Time::from_secs(end - 1), 0);
+            let streams = of_day.map(|point| (point.peaks.streams.at, point.peaks.streams.most));
+            let (at, streams) = streams.fold(none, |best, point| if point.1 > best.1 { point } else { best });
+            Peak { time: at.to_string(), streams }
         };
         Ok(Peaks { rows: PeakRows { rows: range.slots(DAY).map(day).collect() } })
     }

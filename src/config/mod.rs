@@ -68,6 +68,7 @@ config! {
     gb28181: crate::edge::gb28181::Settings,
     rtp: crate::edge::gb28181::media::Settings,
     store: crate::store::Settings,
+    usage: crate::worker::ledger::Settings,
     api: crate::api::Settings,
     playback: crate::api::Playback,
     public: crate::api::Public,

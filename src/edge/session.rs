@@ -21,7 +21,7 @@ struct Inner {
     live: DashMap<SessionId, Arc<Live>>,
     totals: DashMap<(&'static str, Role), Arc<Totals>>,
     /// What ended players took that [`Sessions::take_sent`] has not told yet.
-    ended: DashMap<StreamKey, u64>,
+    ended: DashMap<(StreamKey, &'static str), u64>,
 }
 
 /// Streams whose ended players are remembered at most, where nobody calls [`Sessions::take_sent`].
@@ -209,19 +209,19 @@ impl Sessions {
         sums
     }
 
-    /// Bytes that players took since the last call, by stream; those that ended meanwhile included, each byte once.
-    pub fn take_sent(&self) -> Vec<(StreamKey, u64)> {
+    /// Bytes that players took since the last call, by stream and protocol; those that ended meanwhile included, each byte once.
+    pub fn take_sent(&self) -> Vec<(StreamKey, &'static str, u64)> {
         let mut sent = Vec::new();
         for live in self.0.live.iter() {
             if let Some((Role::Play, key)) = live.what.get() {
-                sent.push((key.clone(), live.untold()));
+                sent.push((key.clone(), live.protocol, live.untold()));
             }
         }
-        self.0.ended.retain(|key, bytes| {
-            sent.push((key.clone(), *bytes));
+        self.0.ended.retain(|(key, protocol), bytes| {
+            sent.push((key.clone(), *protocol, *bytes));
             false
         });
-        sent.retain(|(_, bytes)| *bytes > 0);
+        sent.retain(|(.., bytes)| *bytes > 0);
         sent
     }
 
@@ -362,7 +362,7 @@ impl Session {
         if let Some((Role::Play, key)) = self.live.what.get() {
             let untold = self.live.untold();
             if untold > 0 && ended.len() < ENDED {
-                *ended.entry(key.clone()).or_default() += untold;
+                *ended.entry((key.clone(), self.live.protocol)).or_default() += untold;
             }
         }
         let totals = self.sessions.totals(info.protocol, info.role);
@@ -448,7 +448,7 @@ mod tests {
         let (stays, goes, publishes) = (open(Role::Play, &a), open(Role::Play, &a), open(Role::Publish, &b));
         let taken = || {
             let mut sums = std::collections::BTreeMap::new();
-            sessions.take_sent().into_iter().for_each(|(key, bytes)| *sums.entry(key).or_insert(0) += bytes);
+            sessions.take_sent().into_iter().for_each(|(key, _, bytes)| *sums.entry(key).or_insert(0) += bytes);
             sums.into_iter().collect::<Vec<_>>()
         };
         stays.wrote(100);

@@ -11,6 +11,7 @@ pub mod directory;
 pub mod domain;
 pub mod group;
 pub mod id;
+pub mod license;
 pub mod page;
 pub mod path;
 pub mod record;

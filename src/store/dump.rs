@@ -27,6 +27,13 @@ pub(super) const TABLES: &[&str] = &[
     "callbacks",
     "deliveries",
     "usage_spans",
+    "usage_totals",
+    "license_products",
+    "license_allocations",
+    "license_quotas",
+    "licenses",
+    "license_renewals",
+    "license_renewed",
 ];
 
 /// Rows that are in memory at a time.

@@ -8,7 +8,11 @@ use sha2::{Digest, Sha256};
 
 /// The steps with their numbers, in order; a number may be missing. One that was released is never changed: it is checked against
 /// what was applied.
-const STEPS: &[(i64, &str, &str)] = &[(1, "init", include_str!("migrations/0001_init.sql"))];
+const STEPS: &[(i64, &str, &str)] = &[
+    (1, "init", include_str!("migrations/0001_init.sql")),
+    (6, "usage", include_str!("migrations/0006_usage.sql")),
+    (7, "license", include_str!("migrations/0007_license.sql")),
+];
 
 /// The schema of this program.
 pub(super) const VERSION: i64 = STEPS[STEPS.len() - 1].0;

@@ -28,17 +28,22 @@ mod device;
 mod directory;
 mod domain;
 mod group;
+mod license;
 mod record;
 mod stream;
 mod template;
 mod tenant;
+mod token;
+mod total;
 mod usage;
 
 pub use alarm::AlarmFilter;
 pub use callback::{DeliveryFilter, Outcome, callback_host};
 pub use error::{Error, Noun, Result};
+pub use license::ProductDraft;
 pub use settings::Settings;
 pub use stream::Door;
+pub use total::TotalOf;
 pub use usage::{MINUTE, SPANS, UsageFilter};
 pub use watch::{Change, Changes, Seen};
 
@@ -58,6 +63,7 @@ struct Inner {
     ids: crate::model::id::Sequence,
     watchers: watch::Watchers,
     keys: tenant::Keys,
+    stored: usage::Stored,
     /// Whose turn it is to bring a catalog in step.
     catalogs: tokio::sync::Mutex<()>,
     settings: Settings,

@@ -59,6 +59,7 @@ impl Store {
             ids: Sequence::new(last, settings.node),
             watchers: Watchers::new(),
             keys: Keys::default(),
+            stored: super::usage::Stored::default(),
             catalogs: tokio::sync::Mutex::default(),
             settings: settings.clone(),
             dir: data_dir.to_owned(),

@@ -11,6 +11,7 @@ use crate::model::page::{Page, Paged};
 use crate::model::record::{Draft, Filter, Format, Kind, Place, Record};
 use crate::model::tenant::Scope;
 use crate::model::time::Time;
+use crate::model::usage::Sums;
 use std::collections::BTreeMap;
 
 const SELECT: &str = "SELECT id, owner, group_id, stream_id, template_id, kind, format, endpoint, bucket, object, start_time, end_time, \
@@ -61,15 +62,20 @@ impl Store {
             "ON CONFLICT (stream_id, kind, day) DO UPDATE SET rows = record_days.rows + excluded.rows, \
              longest_ms = CASE WHEN excluded.longest_ms > record_days.longest_ms THEN excluded.longest_ms ELSE record_days.longest_ms END",
         );
-        self.write(move |tx| {
-            Box::pin(async move {
-                for statement in rows.into_iter().chain(counts) {
-                    tx.execute(statement).await?;
-                }
-                Ok(records)
+        let records = self
+            .write(move |tx| {
+                Box::pin(async move {
+                    for statement in rows.into_iter().chain(counts) {
+                        tx.execute(statement).await?;
+                    }
+                    Ok(records)
+                })
             })
-        })
-        .await
+            .await?;
+        for r in &records {
+            self.0.stored.add((r.owner, r.group, r.stream), used(r));
+        }
+        Ok(records)
     }
 
     /// A page of the records of a stream, oldest first.
@@ -254,4 +260,17 @@ fn read(row: &Row) -> Result<Record> {
         size: row.get("size")?,
         expires: row.get("expires")?,
     })
+}
+
+/// What the ledger counts of a record.
+fn used(record: &Record) -> Sums {
+    let ms = record.duration_ms.max(0);
+    let none = Sums::default();
+    match (record.kind, record.format) {
+        (Kind::Record, Some(Format::Mp4)) => Sums { mp4_ms: ms, ..none },
+        (Kind::Record, Some(Format::Flv)) => Sums { flv_ms: ms, ..none },
+        (Kind::Record, Some(Format::Hls)) => Sums { hls_ms: ms, ..none },
+        (Kind::Snapshot, _) => Sums { snapshots: 1, ..none },
+        _ => none,
+    }
 }

@@ -1,22 +1,25 @@
-//! Usage: what streams counted in a minute, and the longer spans that minutes are rolled up to. Writing a span again replaces it, so
-//! that nothing is counted twice after a crash.
+//! Usage of single streams: what was counted in a minute, and the longer spans that minutes are rolled up to. Writing a span again
+//! replaces it, so that nothing is counted twice after a crash. A minute is written by each server under its own node number;
+//! longer spans are sums over all servers. What groups and tenants used in all is in `total.rs`.
 
-use super::Store;
 use super::error::{Error, Result};
 use super::sql::{Row, Rows, Value, Where, sql};
-use crate::model::id::{GroupId, StreamId};
+use super::{Store, Tx, total};
+use crate::model::id::{GroupId, StreamId, TenantId};
 use crate::model::tenant::Scope;
 use crate::model::time::Time;
-use crate::model::usage::{Sums, Usage};
+use crate::model::usage::{Sums, Total, Usage};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 /// A minute, in seconds.
 pub const MINUTE: i64 = 60;
 /// The spans that are rolled up, each from the one before: five minutes, an hour, a day.
 pub const SPANS: [i64; 4] = [MINUTE, 300, 3600, 86_400];
 
-const COLUMNS: &str = "span, stream_id, happened, owner, group_id, bytes_in, bytes_out, video_frames, audio_frames, live_ms, viewers, mp4_ms, flv_ms, \
-     hls_ms, snapshots";
-const REPLACE: &str = " ON CONFLICT (span, stream_id, happened, group_id) DO UPDATE SET owner = excluded.owner, \
+const COLUMNS: &str = "span, happened, stream_id, group_id, owner, node, bytes_in, bytes_out, video_frames, audio_frames, live_ms, viewers, \
+     mp4_ms, flv_ms, hls_ms, snapshots";
+const REPLACE: &str = " ON CONFLICT (span, happened, stream_id, group_id, node) DO UPDATE SET owner = excluded.owner, \
      bytes_in = excluded.bytes_in, bytes_out = excluded.bytes_out, video_frames = excluded.video_frames, audio_frames = excluded.audio_frames, \
      live_ms = excluded.live_ms, viewers = excluded.viewers, mp4_ms = excluded.mp4_ms, flv_ms = excluded.flv_ms, hls_ms = excluded.hls_ms, \
      snapshots = excluded.snapshots";
@@ -25,7 +28,7 @@ const SUMS: &str = "CAST(SUM(bytes_in) AS BIGINT) AS bytes_in, CAST(SUM(bytes_ou
      MAX(viewers) AS viewers, CAST(SUM(mp4_ms) AS BIGINT) AS mp4_ms, CAST(SUM(flv_ms) AS BIGINT) AS flv_ms, CAST(SUM(hls_ms) AS BIGINT) AS hls_ms, \
      CAST(SUM(snapshots) AS BIGINT) AS snapshots";
 
-/// Which usage is summed; what is `None` does not matter.
+/// Which usage is meant; what is `None` does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageFilter {
     /// Of this group.
@@ -38,18 +41,41 @@ pub struct UsageFilter {
     pub to: Time,
 }
 
+/// What was stored of streams since it was last asked: filled where records are written, emptied by the ledger.
+#[derive(Default)]
+pub(super) struct Stored(Mutex<HashMap<(TenantId, GroupId, StreamId), Sums>>);
+
+/// Streams that are remembered at most, where nobody asks.
+const STORED: usize = 100_000;
+
+impl Stored {
+    pub(super) fn add(&self, whose: (TenantId, GroupId, StreamId), sums: Sums) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < STORED || all.contains_key(&whose) {
+            all.entry(whose).or_default().add(&sums);
+        }
+    }
+}
+
 impl Store {
-    /// Writes minutes, all in one transaction; a minute that is there already is replaced.
-    pub async fn put_usage(&self, minutes: Vec<Usage>) -> Result<()> {
-        let mut rows = Rows::new(15);
+    /// Length and number of the recordings and snapshots that were written since the last call, with whose they are.
+    pub fn take_stored(&self) -> HashMap<(TenantId, GroupId, StreamId), Sums> {
+        std::mem::take(&mut *self.0.stored.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Writes minutes of this server, all in one transaction; a minute that is there already is replaced.
+    pub async fn put_usage(&self, minutes: Vec<Usage>, totals: Vec<Total>) -> Result<()> {
+        let mut rows = Rows::new(16);
+        let node = self.0.settings.node;
         for u in &minutes {
             let s = &u.sums;
             rows.push([
                 MINUTE.into(),
-                u.stream.into(),
                 u.at.floor(MINUTE).into(),
-                u.owner.into(),
+                u.stream.into(),
                 u.group.into(),
+                u.owner.into(),
+                node.into(),
                 Value::from(s.bytes_in),
                 s.bytes_out.into(),
                 s.video_frames.into(),
@@ -62,7 +88,8 @@ impl Store {
                 s.snapshots.into(),
             ]);
         }
-        let statements = rows.statements(&format!("INSERT INTO usage_spans ({COLUMNS}) VALUES"), REPLACE);
+        let mut statements = rows.statements(&format!("INSERT INTO usage_spans ({COLUMNS}) VALUES"), REPLACE);
+        statements.extend(total::insert(&totals, node));
         self.write(move |tx| {
             Box::pin(async move {
                 for statement in statements {
@@ -74,18 +101,24 @@ impl Store {
         .await
     }
 
-    /// Rolls all spans of `span` seconds that start in `[from, to)` up from the next shorter ones.
+    /// Rolls all spans of streams of `span` seconds that start in `[from, to)` up from the next shorter ones.
     pub async fn roll_usage(&self, span: i64, from: Time, to: Time) -> Result<()> {
-        let finer = SPANS.iter().position(|s| *s == span).and_then(|n| n.checked_sub(1)).map(|n| SPANS[n]);
-        let finer = finer.ok_or_else(|| Error::Invalid { parameter: "span", why: "one of 300, 3600, 86400".to_owned() })?;
+        let finer = finer(span)?;
         let ms = span * 1000;
         let query = Where::default().is("span", finer).with("happened >= ?", from.floor(span)).with("happened < ?", to.floor(span));
         // A stream that moved within the span has a row in each of its groups; its owner stays.
         let head = format!(
-            "INSERT INTO usage_spans ({COLUMNS}) SELECT {span}, stream_id, happened - happened % {ms} AS slot, MAX(owner), group_id, {SUMS} FROM usage_spans"
+            "INSERT INTO usage_spans ({COLUMNS}) SELECT {span}, happened - happened % {ms} AS slot, stream_id, group_id, MAX(owner), 0, {SUMS} \
+             FROM usage_spans"
         );
-        let roll = query.sql(&head, &format!(" GROUP BY stream_id, group_id, happened - happened % {ms}{REPLACE}"));
-        self.write(move |tx| Box::pin(async move { tx.execute(roll.once()).await.map(drop) })).await
+        let roll = query.sql(&head, &format!(" GROUP BY happened - happened % {ms}, stream_id, group_id{REPLACE}"));
+        self.write(move |tx| {
+            Box::pin(async move {
+                in_turn(tx).await?;
+                tx.execute(roll.once()).await.map(drop)
+            })
+        })
+        .await
     }
 
     /// Sums over all streams that fit, a row for each span that has any.
@@ -95,9 +128,11 @@ impl Store {
         self.reader().await?.all(query).await?.iter().map(|row| Ok((row.get("happened")?, sums(row)?))).collect()
     }
 
-    /// The rows themselves.
+    /// The rows themselves; minutes of this server alone.
     pub async fn usage(&self, scope: Scope, span: i64, filter: UsageFilter) -> Result<Vec<Usage>> {
-        let query = wanted(scope, span, filter).sql(&format!("SELECT {COLUMNS} FROM usage_spans"), " ORDER BY happened, stream_id");
+        let node = if span == MINUTE { self.0.settings.node } else { 0 };
+        let query = wanted(scope, span, filter).is("node", node);
+        let query = query.sql(&format!("SELECT {COLUMNS} FROM usage_spans"), " ORDER BY happened, stream_id, group_id");
         let rows = self.reader().await?.all(query).await?;
         let read = |row: &Row| {
             let (at, owner, group, stream) = (row.get("happened")?, row.get("owner")?, row.get("group_id")?, row.get("stream_id")?);
@@ -106,13 +141,44 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Forgets spans that are over before `before`; a portion at a time. Returns whether there may be more.
+    /// Forgets spans of streams that are over before `before`; a portion at a time. Returns whether there may be more.
     pub async fn sweep_usage(&self, span: i64, before: Time) -> Result<bool> {
         let delete = sql("DELETE FROM usage_spans WHERE span = $1 AND (stream_id, happened) IN \
-             (SELECT stream_id, happened FROM usage_spans WHERE span = $1 AND happened < $2 LIMIT 5000)");
+             (SELECT stream_id, happened FROM usage_spans WHERE span = $1 AND happened < $2 ORDER BY happened LIMIT 5000)");
         let delete = delete.bind(span).bind(before);
         self.write(move |tx| Box::pin(async move { Ok(tx.execute(delete).await? >= 5000) })).await
     }
+
+    /// Whose streams are, by their ids: those that are not there are left out.
+    pub async fn owners_of_streams(&self, ids: &[StreamId]) -> Result<Vec<(StreamId, String, TenantId, GroupId)>> {
+        let mut found = Vec::with_capacity(ids.len());
+        for portion in ids.chunks(1000) {
+            let query = Where::default().and("hidden = 0").one_of("id", portion.iter().copied());
+            let query = query.sql("SELECT id, app, owner, group_id FROM streams", "").once();
+            for row in self.reader().await?.all(query).await? {
+                found.push((row.get("id")?, row.get("app")?, row.get("owner")?, row.get("group_id")?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many devices are online, by tenant and group.
+    pub async fn devices_online(&self) -> Result<Vec<(TenantId, GroupId, i64)>> {
+        let query = sql("SELECT owner, group_id, COUNT(*) AS n FROM devices WHERE status = 'on' GROUP BY owner, group_id");
+        let rows = self.reader().await?.all(query).await?;
+        rows.iter().map(|row| Ok((row.get("owner")?, row.get("group_id")?, row.get("n")?))).collect()
+    }
+}
+
+/// The span that a longer one is made from.
+pub(super) fn finer(span: i64) -> Result<i64> {
+    let finer = SPANS.iter().position(|s| *s == span).and_then(|n| n.checked_sub(1)).and_then(|n| SPANS.get(n));
+    finer.copied().ok_or_else(|| Error::Invalid { parameter: "span", why: "one of 300, 3600, 86400".to_owned() })
+}
+
+/// Servers roll one after the other: the last one sees the minutes of all.
+pub(super) async fn in_turn(tx: &mut Tx) -> Result<()> {
+    tx.lock("usage", "roll").await
 }
 
 fn wanted(scope: Scope, span: i64, filter: UsageFilter) -> Where {

@@ -25,6 +25,8 @@ pub enum Change {
     Bindings(Instance),
     /// Callbacks were queued.
     Callbacks,
+    /// Licenses of a group were activated or extended.
+    Licenses(GroupId),
 }
 
 /// What a watcher gets.

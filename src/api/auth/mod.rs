@@ -7,6 +7,7 @@ pub mod acs3;
 mod log;
 pub mod nonce;
 pub mod rate;
+pub mod sdk;
 pub mod v1;
 
 use super::error::{Error, Kind};

@@ -36,15 +36,15 @@ use std::time::Duration;
 use tower::ServiceExt;
 
 /// 2026-03-01T00:00:00Z.
-const NOW: i64 = 1_772_323_200;
-const ROOT: &str = "root-key";
-const SECRET: &str = "root-secret";
+pub(super) const NOW: i64 = 1_772_323_200;
+pub(super) const ROOT: &str = "root-key";
+pub(super) const SECRET: &str = "root-secret";
 
 /// A server without sockets.
-struct Desk {
+pub(super) struct Desk {
     router: Router,
-    api: Api,
-    clock: Clock,
+    pub(super) api: Api,
+    pub(super) clock: Clock,
     media: Arc<Stage>,
     devices: Arc<Script>,
     _dir: tempfile::TempDir,
@@ -52,13 +52,13 @@ struct Desk {
 
 /// A key that signs.
 #[derive(Clone)]
-struct Signer {
-    id: String,
-    secret: String,
+pub(super) struct Signer {
+    pub(super) id: String,
+    pub(super) secret: String,
 }
 
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     status: u16,
     request_id: String,
     body: Value,
@@ -66,14 +66,14 @@ struct Answer {
 
 impl Answer {
     #[track_caller]
-    fn ok(self) -> Value {
+    pub(super) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
         assert_eq!(self.body["RequestId"].as_str(), Some(self.request_id.as_str()));
         self.body
     }
 
     #[track_caller]
-    fn refused(self, status: u16, code: &str) -> String {
+    pub(super) fn refused(self, status: u16, code: &str) -> String {
         assert_eq!((self.status, self.body["Code"].as_str()), (status, Some(code)), "{}", self.body);
         assert_eq!(self.body["RequestId"].as_str(), Some(self.request_id.as_str()));
         assert_eq!(
@@ -84,12 +84,12 @@ impl Answer {
     }
 }
 
-fn root() -> Signer {
+pub(super) fn root() -> Signer {
     Signer { id: ROOT.into(), secret: SECRET.into() }
 }
 
 impl Desk {
-    async fn new() -> Desk {
+    pub(super) async fn new() -> Desk {
         Desk::with(Settings { rate: 0, ..Settings::default() }, Playback::default()).await
     }
 
@@ -127,11 +127,11 @@ impl Desk {
     }
 
     /// A signed call of the root key; pairs are the action's parameters.
-    async fn root(&self, action: &str, pairs: &[(&str, &str)]) -> Answer {
+    pub(super) async fn root(&self, action: &str, pairs: &[(&str, &str)]) -> Answer {
         self.call(&root(), action, pairs).await
     }
 
-    async fn call(&self, by: &Signer, action: &str, pairs: &[(&str, &str)]) -> Answer {
+    pub(super) async fn call(&self, by: &Signer, action: &str, pairs: &[(&str, &str)]) -> Answer {
         self.send(self.signed(by, "GET", action, pairs)).await
     }
 
@@ -167,18 +167,18 @@ impl Desk {
     }
 
     /// The id of a new group.
-    async fn group(&self, by: &Signer, in_protocol: &str) -> String {
+    pub(super) async fn group(&self, by: &Signer, in_protocol: &str) -> String {
         let pairs = [("Name", "g"), ("InProtocol", in_protocol), ("OutProtocol", "rtmp,flv,hls")];
         text(&self.call(by, "CreateGroup", &pairs).await.ok()["Id"])
     }
 
     /// The id of a new stream of an RTMP group.
-    async fn pushed(&self, by: &Signer, group: &str) -> String {
+    pub(super) async fn pushed(&self, by: &Signer, group: &str) -> String {
         text(&self.call(by, "CreateRtmpGroupStreamurl", &[("Id", group), ("Name", "s")]).await.ok()["StreamId"])
     }
 
     /// The ids of a new camera of a gb28181 group, of its channel and its stream.
-    async fn camera(&self, by: &Signer, group: &str) -> (String, String, String) {
+    pub(super) async fn camera(&self, by: &Signer, group: &str) -> (String, String, String) {
         let device = text(&self.call(by, "CreateDevice", &[("GroupId", group), ("Type", "ipc"), ("Password", "p")]).await.ok()["Id"]);
         let channels = self.call(by, "DescribeDeviceChannels", &[("Id", &device)]).await.ok();
         let channel = &channels["Channels"][0];
@@ -186,10 +186,29 @@ impl Desk {
     }
 
     /// A tenant with a key of its own.
-    async fn tenant(&self, user: &str) -> Signer {
+    pub(super) async fn tenant(&self, user: &str) -> Signer {
         let access = r#"{"AccessKeyId":"b","AccessKeySecret":"s"}"#;
         let made = self.root("CreateMtsService", &[("UserId", user), ("AccessInfo", access)]).await.ok();
         Signer { id: text(&made["UserAccessKeyId"]), secret: text(&made["UserAccessKeySecret"]) }
+    }
+}
+
+/// What a REST face answers.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) headers: http::HeaderMap,
+    pub(super) body: Value,
+}
+
+impl Desk {
+    /// A request to one of the REST faces.
+    pub(super) async fn rest(&self, face: Router, request: http::Request<Body>) -> Answered {
+        let response = face.oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&body)));
+        Answered { status: head.status.as_u16(), headers: head.headers, body }
     }
 }
 

@@ -24,6 +24,7 @@ mod device_;
 mod fill;
 mod group_;
 mod kill;
+mod license;
 mod open;
 mod record;
 mod stream_;

@@ -1,85 +1,93 @@
 //! The ledger: what every managed stream used, minute by minute, in the store; statistics and charging read it.
 //!
-//! Once a second it looks at the streams' counters, once a minute it writes what they and their players used. Minutes are
-//! rolled up to five minutes at once, to hours every five minutes, to days every hour. A minute that could not be written waits
-//! and is tried again; writing it replaces its row, so nothing counts twice. What the row held before this server first wrote
-//! it - the part of the minute before a restart - is added first. A crash loses the running minute at most.
+//! Once a second it looks at the streams' counters, once a minute it writes, in one transaction, what they and their players used
+//! and what their groups and tenants used and had at once. Totals of groups and tenants are rolled up to five minutes, hours and
+//! days at once, single streams when such a span is over. A minute that could not be written waits and is tried again; writing it
+//! replaces its rows, so nothing counts twice. What the rows held before this server first wrote them - the part of the minute
+//! before a restart - is added first. A crash loses the running minute at most. Finished recordings and snapshots are counted by
+//! the store, in the minute in which they were stored.
 
 mod meter;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use crate::base::id::StreamKey;
-use crate::model::id::{GroupId, StreamId, TenantId};
+use crate::base::units::Span;
+use crate::model::id::StreamId;
 use crate::model::tenant::Scope;
 use crate::model::time::Time;
-use crate::model::usage::{Sums, Usage};
+use crate::model::usage::{Sums, Total, Usage};
 use crate::runtime::clock::Clock;
 use crate::runtime::task::{Stop, Tasks};
 use crate::store::{self, Change, Changes, MINUTE, SPANS, Seen, Store, UsageFilter};
-use crate::stream::{Derived, Registry};
-use meter::Meter;
+use crate::stream::Registry;
+use meter::{Meter, Whose};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the counters are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often devices are counted, in looks.
+const COUNT_DEVICES: u64 = 30;
 /// Minutes that wait for the store at most; older ones are lost.
 const LATE: usize = 60;
-/// How long minutes are kept, in seconds; longer than [`AGAIN`], so that what is rolled up again is whole.
-const KEEP_MINUTES: i64 = 8 * DAY;
-/// How long rolled up spans are kept, in seconds: two years.
-const KEEP: i64 = 731 * DAY;
 /// What is rolled up again at start, in seconds: a crash may have come between a minute and its longer spans.
 const AGAIN: i64 = DAY;
 /// Portions of old rows that are deleted in one minute at most.
 const PORTIONS: usize = 20;
 const DAY: i64 = 86_400;
 
-/// Tells what players took. The server connects it with the sessions of its edges.
-pub trait Sent: Send + Sync {
-    /// Bytes since the last call, by stream; each byte once. A stream may come several times.
-    fn take(&self) -> Vec<(StreamKey, u64)>;
+crate::settings! {
+    /// What streams, groups and tenants used: for statistics and charging.
+    pub struct Settings {
+        /// How long single minutes are kept; at least two days.
+        pub keep_minutes: Span = Span::secs(8 * 86_400),
+        /// How long the five minutes of single streams and of single protocols are kept.
+        pub keep_details: Span = Span::secs(93 * 86_400),
+        /// How long everything else is kept: five minutes of groups and tenants, hours and days.
+        pub keep: Span = Span::secs(731 * 86_400),
+    }
+}
+
+/// What the ledger asks of those who serve and record. The server connects it with them.
+pub trait Sources: Send + Sync {
+    /// Bytes that players took since the last call, by stream and protocol; each byte once. A stream may come several times.
+    fn sent(&self) -> Vec<(StreamKey, &'static str, u64)>;
+    /// Tells each stream that is being recorded now, in whatever formats, once.
+    fn recorded(&self, each: &mut dyn FnMut(&StreamKey));
 }
 
 /// Starts to count; what is counted when `tasks` stop is written before they end.
-pub fn start(store: Store, registry: Registry, sent: Arc<dyn Sent>, tasks: &Tasks) {
-    let ledger = Ledger::new(store, registry, sent);
+pub fn start(settings: Settings, store: Store, registry: Registry, sources: Arc<dyn Sources>, tasks: &Tasks) {
+    let ledger = Ledger::new(settings, store, registry, sources);
     tasks.spawn("ledger", ledger.run(tasks.stopping()));
-}
-
-/// Who pays.
-#[derive(Debug, Clone, Copy)]
-struct Whose {
-    owner: TenantId,
-    group: GroupId,
-    stream: StreamId,
 }
 
 /// A minute that is over, or was cut off by the end of the server.
 struct Minute {
     at: Time,
     rows: Vec<Usage>,
+    totals: Vec<Total>,
     /// Whether the rows hold what the store had of this minute before.
     whole: bool,
 }
 
 struct Ledger {
+    settings: Settings,
     store: Store,
     clock: Clock,
     meter: Meter,
-    sent: Arc<dyn Sent>,
+    sources: Arc<dyn Sources>,
     /// The running minute.
     minute: Time,
-    /// Whose the streams of the running minute are; `None` are streams that nobody manages.
-    known: HashMap<StreamKey, Option<Whose>>,
-    /// Streams that may have moved since they were looked up.
+    looks: u64,
+    /// Streams that moved since they were looked up.
     moved: HashSet<StreamId>,
+    /// Whether any stream may have moved.
     all_moved: bool,
     late: VecDeque<Minute>,
-    /// What was used of streams that the store could not be asked about; it counts in the next minute.
-    carried: HashMap<StreamKey, Sums>,
     /// Whether the spans of the time before this start were rolled up.
     caught_up: bool,
     /// The day on which old rows were last deleted.
@@ -87,20 +95,20 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn new(store: Store, registry: Registry, sent: Arc<dyn Sent>) -> Ledger {
+    fn new(settings: Settings, store: Store, registry: Registry, sources: Arc<dyn Sources>) -> Ledger {
         let clock = registry.clock().clone();
         let minute = Time::from_nanos(clock.unix().0).floor(MINUTE);
         Ledger {
+            settings,
             store,
             clock,
             meter: Meter::new(registry),
-            sent,
+            sources,
             minute,
-            known: HashMap::new(),
+            looks: 0,
             moved: HashSet::new(),
             all_moved: false,
             late: VecDeque::new(),
-            carried: HashMap::new(),
             caught_up: false,
             swept: None,
         }
@@ -114,7 +122,7 @@ impl Ledger {
                 () = stop.requested() => break,
             }
         }
-        self.meter.look();
+        self.look().await;
         self.close().await;
         self.write(true).await;
     }
@@ -128,7 +136,7 @@ impl Ledger {
                 () = clock.sleep_until(until) => return,
                 seen = changes.next() => match seen {
                     Some(Seen::Change(Change::Stream(id))) => drop(self.moved.insert(id)),
-                    Some(Seen::Change(Change::Group(_)) | Seen::Missed(_)) => self.all_moved = true,
+                    Some(Seen::Change(Change::Group(_) | Change::Device(..) | Change::Channels(_)) | Seen::Missed(_)) => self.all_moved = true,
                     Some(Seen::Change(_)) => {}
                     // The store is closed: nothing moves any more.
                     None => return clock.sleep_until(until).await,
@@ -139,14 +147,9 @@ impl Ledger {
 
     /// Looks at the counters; a minute that is over is written.
     async fn tick(&mut self) {
-        self.meter.look();
+        self.look().await;
         let now = self.now();
         if now.floor(MINUTE) == self.minute {
-            // Streams are looked up when they come: one that is deleted within the minute is billed as well.
-            let new: Vec<_> = self.meter.keys().filter(|key| !self.known.contains_key(*key)).cloned().collect();
-            for key in new {
-                self.look_up(&key).await;
-            }
             return;
         }
         self.close().await;
@@ -159,59 +162,58 @@ impl Ledger {
         Time::from_nanos(self.clock.unix().0)
     }
 
+    async fn look(&mut self) {
+        self.meter.look();
+        self.sources.recorded(&mut |key| self.meter.recorded(key));
+        if self.looks.is_multiple_of(COUNT_DEVICES) {
+            match self.store.devices_online().await {
+                Ok(online) => self.meter.devices(&online),
+                Err(error) => tracing::warn!(%error, "cannot count the devices that are online"),
+            }
+        }
+        self.looks += 1;
+        // Streams are looked up when they come: one that is deleted within the minute is billed as well.
+        if !self.moved.is_empty() {
+            let moved = std::mem::take(&mut self.moved);
+            self.meter.moved(|id| moved.contains(&id));
+        }
+        self.look_up().await;
+        self.meter.gauge();
+    }
+
+    /// Asks the store whose streams are that are not known; where it cannot say, what was known stays.
+    async fn look_up(&mut self) {
+        let ids = self.meter.unknown();
+        if ids.is_empty() {
+            return;
+        }
+        match self.store.owners_of_streams(&ids).await {
+            Ok(found) => {
+                let found = found.into_iter().map(|(id, app, owner, group)| (id, (app, Whose { owner, group }))).collect();
+                self.meter.told(&found);
+            }
+            Err(error) => tracing::warn!(%error, streams = ids.len(), "cannot tell whose streams are"),
+        }
+    }
+
     /// Closes the running minute: what was used since it began is to be written.
     async fn close(&mut self) {
-        let mut used = self.meter.take();
-        for (key, sums) in std::mem::take(&mut self.carried) {
-            used.entry(key).or_default().add(&sums);
+        for (key, protocol, bytes) in self.sources.sent() {
+            self.meter.sent(key, protocol, bytes);
         }
-        for (key, bytes) in self.sent.take() {
-            let key = Derived::parse(&key).map_or(key, |(source, _)| source);
-            used.entry(key).or_default().bytes_out += i64::try_from(bytes).unwrap_or(i64::MAX);
+        if std::mem::take(&mut self.all_moved) {
+            self.meter.moved(|_| true);
         }
-        let (moved, all) = (std::mem::take(&mut self.moved), std::mem::take(&mut self.all_moved));
-        self.known.retain(|key, _| used.contains_key(key));
-        let mut rows = Vec::with_capacity(used.len());
-        for (key, sums) in used {
-            let stale = match self.known.get(&key) {
-                Some(Some(whose)) => all || moved.contains(&whose.stream),
-                Some(None) => all || !moved.is_empty(),
-                None => true,
-            };
-            if stale {
-                self.look_up(&key).await;
-            }
-            match self.known.get(&key) {
-                Some(Some(Whose { owner, group, stream })) => {
-                    rows.push(Usage { at: self.minute, owner: *owner, group: *group, stream: *stream, sums });
-                }
-                Some(None) => {}
-                None => drop(self.carried.insert(key, sums)),
-            }
+        self.look_up().await;
+        for ((owner, group, stream), sums) in self.store.take_stored() {
+            self.meter.stored(stream, Whose { owner, group }, &sums);
         }
-        // The order in which all servers lock rows.
-        rows.sort_by_key(|row| (row.stream.0, row.group.0));
+        let (rows, totals) = self.meter.close(self.minute);
         if self.late.len() >= LATE {
             let lost = self.late.pop_front();
             tracing::error!(minute = ?lost.map(|minute| minute.at), "the store takes no usage: a minute is lost");
         }
-        self.late.push_back(Minute { at: self.minute, rows, whole: false });
-    }
-
-    /// Asks the store whose a stream is; where it cannot say, what was known stays.
-    async fn look_up(&mut self, key: &StreamKey) {
-        let Ok(id) = key.name().parse::<StreamId>() else {
-            self.known.insert(key.clone(), None);
-            return;
-        };
-        match self.store.door(key.app(), key.name()).await {
-            Ok(Some(door)) if door.stream.id == id => {
-                let whose = Whose { owner: door.stream.owner, group: door.group.id, stream: id };
-                self.known.insert(key.clone(), Some(whose));
-            }
-            Ok(_) => drop(self.known.entry(key.clone()).or_insert(None)),
-            Err(error) => tracing::warn!(stream = %key, %error, "cannot tell whose the stream is"),
-        }
+        self.late.push_back(Minute { at: self.minute, rows, totals, whole: false });
     }
 
     /// Writes the minutes that wait, oldest first, until one fails; `last`: all longer spans are rolled up as well.
@@ -219,7 +221,8 @@ impl Ledger {
         if !self.caught_up {
             let now = self.now();
             let (from, to) = (Time::from_secs(now.as_secs() - AGAIN).floor(DAY), after(now.floor(DAY), DAY));
-            self.caught_up = noted(roll(&self.store, &SPANS[1..], from, to).await);
+            let streams = noted(roll_streams(&self.store, &SPANS[1..], from, to).await);
+            self.caught_up = streams && noted(roll_totals(&self.store, from, to).await);
         }
         while let Some(mut minute) = self.late.pop_front() {
             if !noted(minute.write(&self.store, last).await) {
@@ -235,12 +238,30 @@ impl Ledger {
         if self.swept == Some(today) {
             return;
         }
+        let before = |keep: Span| Time::from_secs(today.as_secs().saturating_sub(i64::try_from(keep.0.as_secs()).unwrap_or(i64::MAX)));
+        let minutes = before(self.settings.keep_minutes.max(Span::secs(2 * DAY as u64)));
+        let (details, all) = (before(self.settings.keep_details), before(self.settings.keep));
+        let [minute, five, hour, day] = SPANS;
+        let jobs = [
+            (minute, minutes, Rows::Streams),
+            (five, details, Rows::Streams),
+            (hour, all, Rows::Streams),
+            (day, all, Rows::Streams),
+            (minute, minutes, Rows::Totals),
+            (five, details, Rows::Protocols),
+            (five, all, Rows::Totals),
+            (hour, all, Rows::Totals),
+            (day, all, Rows::Totals),
+        ];
         let mut portions = PORTIONS;
-        for span in SPANS {
-            let keep = if span == MINUTE { KEEP_MINUTES } else { KEEP };
-            let before = Time::from_secs(today.as_secs() - keep);
+        for (span, before, rows) in jobs {
             loop {
-                match self.store.sweep_usage(span, before).await {
+                let more = match rows {
+                    Rows::Streams => self.store.sweep_usage(span, before).await,
+                    Rows::Totals => self.store.sweep_totals(span, before, false).await,
+                    Rows::Protocols => self.store.sweep_totals(span, before, true).await,
+                };
+                match more {
                     Ok(false) => break,
                     Ok(true) if portions > 0 => portions -= 1,
                     // The rest in a minute.
@@ -253,39 +274,69 @@ impl Ledger {
     }
 }
 
+/// Rows that are forgotten together.
+#[derive(Clone, Copy)]
+enum Rows {
+    Streams,
+    Totals,
+    Protocols,
+}
+
 impl Minute {
     /// May be called again after it failed.
     async fn write(&mut self, store: &Store, last: bool) -> Result<(), store::Error> {
         let end = after(self.at, MINUTE);
-        if !self.rows.is_empty() {
+        if !self.rows.is_empty() || !self.totals.is_empty() {
             if !self.whole {
-                let filter = UsageFilter { group: None, stream: None, from: self.at, to: end };
-                let before = store.usage(Scope::Operator, MINUTE, filter).await?;
-                let before: HashMap<_, Sums> = before.into_iter().map(|row| ((row.stream, row.group), row.sums)).collect();
-                for row in &mut self.rows {
-                    if let Some(sums) = before.get(&(row.stream, row.group)) {
-                        row.sums.add(sums);
-                    }
-                }
-                self.whole = true;
+                self.complete(store).await?;
             }
-            store.put_usage(self.rows.clone()).await?;
+            store.put_usage(self.rows.clone(), self.totals.clone()).await?;
         }
+        // Rows of streams are many: they are rolled up when a span is over. Totals are few: they are up to date.
         let [_, five, hour, day] = SPANS;
-        let spans: &[i64] = match end {
-            end if last || end == end.floor(hour) => &[five, hour, day],
-            end if end == end.floor(five) => &[five, hour],
-            _ => &[five],
-        };
-        roll(store, spans, self.at, end).await
+        let ends = |span: &i64| last || end == end.floor(*span);
+        let spans: Vec<i64> = [five, hour, day].into_iter().filter(ends).collect();
+        roll_streams(store, &spans, self.at, end).await?;
+        roll_totals(store, self.at, end).await
+    }
+
+    /// Adds what this server wrote of this minute before: before a restart, or before its clock was set back.
+    async fn complete(&mut self, store: &Store) -> Result<(), store::Error> {
+        let filter = UsageFilter { group: None, stream: None, from: self.at, to: after(self.at, MINUTE) };
+        let before = store.usage(Scope::Operator, MINUTE, filter).await?;
+        let before: HashMap<_, Sums> = before.into_iter().map(|row| ((row.stream, row.group), row.sums)).collect();
+        for row in &mut self.rows {
+            if let Some(sums) = before.get(&(row.stream, row.group)) {
+                row.sums.add(sums);
+            }
+        }
+        let before = store.totals_of_minute(self.at).await?;
+        let of = |total: &Total| (total.owner, total.group, total.protocol.clone());
+        let before: HashMap<_, Total> = before.into_iter().map(|total| (of(&total), total)).collect();
+        for total in &mut self.totals {
+            if let Some(other) = before.get(&of(total)) {
+                total.add(other);
+            }
+        }
+        self.whole = true;
+        Ok(())
     }
 }
 
 /// Rolls up all of these spans that have a part in `[from, to)`.
-async fn roll(store: &Store, spans: &[i64], from: Time, to: Time) -> Result<(), store::Error> {
+async fn roll_streams(store: &Store, spans: &[i64], from: Time, to: Time) -> Result<(), store::Error> {
     for span in spans {
         let end = after(Time(to.0 - 1).floor(*span), *span);
         store.roll_usage(*span, from.floor(*span), end).await?;
+    }
+    Ok(())
+}
+
+/// The same for totals, all spans.
+async fn roll_totals(store: &Store, from: Time, to: Time) -> Result<(), store::Error> {
+    for span in &SPANS[1..] {
+        let end = after(Time(to.0 - 1).floor(*span), *span);
+        store.roll_totals(*span, from.floor(*span), end).await?;
     }
     Ok(())
 }

@@ -7,8 +7,13 @@ use crate::media::frame::Kind;
 use crate::media::time::Timestamp;
 use crate::media::track::{AudioCodec, AudioTrack, Track, VideoCodec, VideoTrack};
 use crate::model::group::{Draft, InProtocol};
+use crate::model::id::GroupId;
+use crate::model::record;
 use crate::model::stream::Stream;
-use crate::stream::{Class, Publisher, Raw, Source, Start};
+use crate::model::tenant::OPERATOR;
+use crate::model::usage::{Peak, Peaks};
+use crate::store::TotalOf;
+use crate::stream::{Class, Derived, Publisher, Raw, Source, Start};
 use bytes::Bytes;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 const BEGIN: i64 = 1_700_000_100;
 
 #[derive(Default)]
-struct Players(Mutex<Vec<(StreamKey, u64)>>);
+struct Players(Mutex<Vec<(StreamKey, u64)>>, Mutex<Vec<StreamKey>>);
 
 impl Players {
     fn took(&self, key: &StreamKey, bytes: u64) {
@@ -24,9 +29,14 @@ impl Players {
     }
 }
 
-impl Sent for Players {
-    fn take(&self) -> Vec<(StreamKey, u64)> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+impl Sources for Players {
+    fn sent(&self) -> Vec<(StreamKey, &'static str, u64)> {
+        let sent = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        sent.into_iter().map(|(key, bytes)| (key, "rtmp", bytes)).collect()
+    }
+
+    fn recorded(&self, each: &mut dyn FnMut(&StreamKey)) {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(each);
     }
 }
 
@@ -62,7 +72,7 @@ fn registry(clock: &Clock, tasks: &Tasks) -> Registry {
 
 impl Rig {
     fn ledger(&self) -> Ledger {
-        Ledger::new(self.store.clone(), self.registry.clone(), self.players.clone())
+        Ledger::new(Settings::default(), self.store.clone(), self.registry.clone(), self.players.clone())
     }
 
     fn publish(&self, key: &StreamKey) -> Publisher {
@@ -89,6 +99,17 @@ impl Rig {
     async fn rows(&self, span: i64) -> Vec<Usage> {
         let (from, to) = (Time::from_secs(BEGIN - 2 * DAY), Time::from_secs(BEGIN + 2 * DAY));
         self.store.usage(Scope::Operator, span, UsageFilter { group: None, stream: None, from, to }).await.unwrap()
+    }
+
+    /// The tenant's own totals, which are those of its one group.
+    async fn totals(&self, span: i64) -> Vec<Total> {
+        let (from, to) = (Time::from_secs(BEGIN - 2 * DAY), Time::from_secs(BEGIN + 2 * DAY));
+        let of_group = TotalOf::Group(self.stream.group, self.stream.owner);
+        let group = self.store.totals(of_group, span, from, to).await.unwrap();
+        let tenant = self.store.totals(TotalOf::Tenant(self.stream.owner), span, from, to).await.unwrap();
+        let without = |totals: &[Total]| totals.iter().map(|t| Total { group: None, ..t.clone() }).collect::<Vec<_>>();
+        assert_eq!(without(&group), tenant);
+        tenant
     }
 
     fn usage(&self, at: i64, sums: Sums) -> Usage {
@@ -126,7 +147,16 @@ async fn minutes_hold_what_was_used_also_across_a_restart() {
     let first =
         Sums { bytes_in: 50 * 120, bytes_out: 1234, video_frames: 50, audio_frames: 50, live_ms: 50_000, viewers: 3, ..Sums::default() };
     assert_eq!(rig.rows(MINUTE).await, [rig.usage(BEGIN, first)]);
-    assert_eq!(rig.rows(300).await, [rig.usage(BEGIN, first)]);
+    assert!(rig.rows(300).await.is_empty(), "the five minutes run");
+    // Totals do not wait.
+    for span in SPANS {
+        let totals = rig.totals(span).await;
+        assert_eq!(totals.len(), 1, "{span}");
+        assert_eq!(totals[0].sums, Sums { viewers: 0, ..first }, "{span}");
+        let peak = |most| Peak { most, at: Time::from_secs(BEGIN) };
+        let peaks = Peaks { streams: peak(1), viewers: peak(3), recordings: peak(0), devices: peak(0) };
+        assert_eq!(totals[0].peaks, peaks, "{span}");
+    }
 
     // The second: 30 s, then the server stops; what came since the last look is written with it.
     rig.run(&mut ledger, 30, &mut [&mut camera, &mut other, &mut derived]).await;
@@ -157,7 +187,11 @@ async fn minutes_hold_what_was_used_also_across_a_restart() {
     assert_eq!((all.bytes_in, all.bytes_out, all.live_ms, all.viewers), (12_720, 1300, 285_000, 3));
     assert_eq!(rig.rows(MINUTE).await.len(), 5);
     assert_eq!(rig.rows(300).await, [rig.usage(BEGIN, all)]);
-    assert_eq!(rig.rows(3600).await, [rig.usage(BEGIN - BEGIN % 3600, all)]);
+    for span in &SPANS[1..] {
+        let total = rig.totals(*span).await.remove(0);
+        assert_eq!(total.sums, Sums { viewers: 0, ..all }, "{span}");
+        assert_eq!((total.top_in, total.top_out), (12_720, 1300), "{span}");
+    }
 }
 
 #[tokio::test]
@@ -165,8 +199,8 @@ async fn a_minute_that_is_written_again_counts_once() {
     let rig = rig().await;
     let sums = Sums { bytes_out: 7, snapshots: 1, ..Sums::default() };
     let row = rig.usage(BEGIN, sums);
-    rig.store.put_usage(vec![row]).await.unwrap();
-    let mut minute = Minute { at: row.at, rows: vec![row], whole: false };
+    rig.store.put_usage(vec![row], Vec::new()).await.unwrap();
+    let mut minute = Minute { at: row.at, rows: vec![row], totals: Vec::new(), whole: false };
     for _ in 0..2 {
         // The second time stands for an answer of the store that was lost.
         minute.write(&rig.store, true).await.unwrap();
@@ -189,6 +223,7 @@ async fn the_last_frames_of_a_stream_and_a_deleted_stream_are_billed() {
     rig.run(&mut ledger, 2, &mut [&mut again]).await;
     drop(again);
     rig.store.delete_stream(Scope::Operator, rig.stream.id).await.unwrap();
+    ledger.moved.insert(rig.stream.id);
     ledger.all_moved = true;
     rig.run(&mut ledger, 55, &mut []).await;
     let sums = Sums { bytes_in: 6 * 120, video_frames: 6, audio_frames: 6, live_ms: 5000, ..Sums::default() };
@@ -201,11 +236,107 @@ async fn old_rows_go_and_an_unfinished_roll_is_made_up_for() {
     let sums = Sums { bytes_in: 1, ..Sums::default() };
     // A crash came between this minute and its longer spans.
     let (old, recent) = (rig.usage(BEGIN - 10 * DAY, sums), rig.usage(BEGIN - 3600, sums));
-    rig.store.put_usage(vec![old, recent]).await.unwrap();
+    rig.store.put_usage(vec![old, recent], Vec::new()).await.unwrap();
     let mut ledger = rig.ledger();
     rig.run(&mut ledger, 60, &mut []).await;
     let filter = UsageFilter { group: None, stream: None, from: Time(0), to: Time::from_secs(BEGIN) };
     assert_eq!(rig.store.usage(Scope::Operator, MINUTE, filter).await.unwrap(), [recent]);
     assert_eq!(rig.rows(300).await, [recent]);
     assert_eq!(rig.rows(86_400).await, [Usage { at: recent.at.floor(DAY), ..recent }]);
+}
+
+/// Everything that is charged, over minutes of simulated time, against numbers computed by hand: two groups, players that come and
+/// go, recordings, snapshots, a stream that moves, a group that goes.
+#[tokio::test]
+async fn a_known_load_gives_the_numbers_computed_by_hand() {
+    let rig = rig().await;
+    let group = async |name: &str| {
+        let draft = Draft::new(name, InProtocol::Rtmp, "rtmp,flv,hls".parse().unwrap());
+        rig.store.create_group(Scope::Operator, draft).await.unwrap()
+    };
+    let (one, two) = (rig.stream.group, group("two").await.id);
+    let second = rig.store.create_streams(Scope::Operator, one, vec!["b".to_owned()]).await.unwrap().remove(0);
+    let third = rig.store.create_streams(Scope::Operator, two, vec!["c".to_owned()]).await.unwrap().remove(0);
+    let (b_key, c_key) = (second.key().unwrap(), third.key().unwrap());
+    let mut ledger = rig.ledger();
+    let (mut a, mut b, mut c) = (rig.publish(&rig.key), rig.publish(&b_key), rig.publish(&c_key));
+
+    // Minute 0: three streams; two players of the first and one of the third take 1000 and 500 bytes; two are recorded.
+    let watch = |key: &StreamKey| rig.registry.subscribe(key, Class::Viewer, Start::Live).unwrap();
+    let seats = [watch(&rig.key), watch(&rig.key), watch(&c_key)];
+    rig.players.took(&rig.key, 1000);
+    rig.players.took(&c_key, 500);
+    *rig.players.1.lock().unwrap() = vec![rig.key.clone(), c_key.clone()];
+    rig.run(&mut ledger, 60, &mut [&mut a, &mut b, &mut c]).await;
+    // Minute 1: the players are gone, one stream is left; a file of 40 s and two pictures were stored.
+    drop((seats, b, c));
+    *rig.players.1.lock().unwrap() = vec![rig.key.clone()];
+    let draft = |kind, format, ms| record::Draft {
+        stream: rig.stream.id,
+        group: one,
+        owner: OPERATOR,
+        template: None,
+        kind,
+        format: Some(format),
+        place: record::Place { endpoint: String::new(), bucket: String::new(), object: "o".to_owned() },
+        start: Time::from_secs(BEGIN),
+        end: Time::from_secs(BEGIN + 40),
+        duration_ms: ms,
+        width: 0,
+        height: 0,
+        size: 1,
+        expires: None,
+    };
+    let picture = || draft(record::Kind::Snapshot, record::Format::Jpg, 0);
+    let stored = vec![draft(record::Kind::Record, record::Format::Mp4, 40_000), picture(), picture()];
+    rig.store.add_records(stored).await.unwrap();
+    rig.run(&mut ledger, 60, &mut [&mut a]).await;
+    // Minute 2 to 4: nobody. The second group is deleted; what it used stays.
+    drop(a);
+    rig.players.1.lock().unwrap().clear();
+    let halt = |group: &mut crate::model::group::Group| -> Result<(), store::Error> {
+        group.enabled = false;
+        Ok(())
+    };
+    rig.store.update_group(Scope::Operator, two, halt).await.unwrap();
+    rig.store.delete_group(Scope::Operator, two).await.unwrap();
+    ledger.all_moved = true;
+    rig.run(&mut ledger, 180, &mut []).await;
+
+    let (from, to) = (Time::from_secs(BEGIN), Time::from_secs(BEGIN + 300));
+    let five = async |of| rig.store.totals(of, 300, from, to).await.unwrap().remove(0);
+    let all = five(TotalOf::Tenant(OPERATOR)).await;
+    assert_eq!((all.sums.bytes_in, all.top_in), (4 * 60 * 120, 4 * 60 * 120));
+    assert_eq!((all.sums.bytes_out, all.sums.mp4_ms, all.sums.snapshots), (1500, 40_000, 2));
+    // A stream that ended is seen to be gone at the next look: a second each, for three streams.
+    assert_eq!(all.sums.live_ms, 4 * 60_000);
+    let at = |most, minute: i64| Peak { most, at: Time::from_secs(BEGIN + minute * 60) };
+    assert_eq!(all.peaks, Peaks { streams: at(3, 0), viewers: at(3, 0), recordings: at(2, 0), devices: at(0, 0) });
+    let first = five(TotalOf::Group(one, OPERATOR)).await;
+    assert_eq!((first.sums.bytes_in, first.sums.bytes_out, first.sums.snapshots), (3 * 60 * 120, 1000, 2));
+    assert_eq!((first.peaks.streams, first.peaks.viewers, first.peaks.recordings), (at(2, 0), at(2, 0), at(1, 0)));
+    let gone = five(TotalOf::Group(two, OPERATOR)).await;
+    assert_eq!((gone.sums.bytes_in, gone.sums.bytes_out, gone.peaks.viewers), (60 * 120, 500, at(1, 0)));
+    // By protocol: in by the one that publishes, out by the one that plays.
+    let by = rig.store.totals_by_protocol(TotalOf::Tenant(OPERATOR), 300, from, to).await.unwrap();
+    let by: Vec<_> = by.iter().map(|t| (t.protocol.as_str(), t.sums.bytes_in, t.sums.bytes_out)).collect();
+    assert_eq!(by, [("rtmp", 0, 1500), ("test", 4 * 60 * 120, 0)]);
+}
+
+#[tokio::test]
+async fn a_stream_that_moves_is_paid_by_whoever_had_it() {
+    let rig = rig().await;
+    let mut ledger = rig.ledger();
+    let mut camera = rig.publish(&rig.key);
+    rig.run(&mut ledger, 20, &mut [&mut camera]).await;
+    let before = Whose { owner: rig.stream.owner, group: rig.stream.group };
+    let after = Whose { owner: rig.stream.owner, group: GroupId(7) };
+    // What the store would say after a move.
+    ledger.meter.moved(|_| true);
+    ledger.meter.told(&HashMap::from([(rig.stream.id, (rig.key.app().to_owned(), after))]));
+    rig.run(&mut ledger, 40, &mut [&mut camera]).await;
+    let rows = rig.rows(MINUTE).await;
+    let of = |whose: Whose| rows.iter().find(|row| row.group == whose.group).unwrap().sums;
+    assert_eq!((of(before).bytes_in, of(before).live_ms), (20 * 120, 20_000));
+    assert_eq!((of(after).bytes_in, of(after).live_ms), (40 * 120, 40_000));
 }

@@ -226,7 +226,7 @@ reply! {
     /// An activated license.
     pub struct License {
         /// Its number.
-        /// zh: License。
+        /// zh: License编号。
         "License" license: String,
         /// Its product.
         /// zh: 产品ID。

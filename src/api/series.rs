@@ -162,7 +162,7 @@ mod tests {
             let text = |(span, from, to): (i64, Time, Time)| format!("{span} {from} {to}");
             range.pieces().into_iter().map(text).collect::<Vec<_>>()
         };
-        assert_eq!(pieces("2020-09-09T16:01:00Z", "2020-09-09T16:58:01Z"), ["300 2020-09-09T16:00:00Z 2020-09-09T17:00:00Z"]);
+        assert_eq!(pieces("2020-09-09T16:06:00Z", "2020-09-09T16:58:01Z"), ["300 2020-09-09T16:05:00Z 2020-09-09T17:00:00Z"]);
         assert_eq!(
             pieces("2020-09-09T22:10:00Z", "2020-09-12T02:05:00Z"),
             [

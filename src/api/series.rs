@@ -97,7 +97,8 @@ impl Range {
     /// The range as spans of five minutes, hours and days, each kind as long as it can be: `(span, from, to)`.
     fn pieces(self) -> Vec<(i64, Time, Time)> {
         let up = |at: i64, span: i64| at.div_euclid(span) * span + if at.rem_euclid(span) == 0 { 0 } else { span };
-        let (from, to) = (self.from.floor(FIVE_MINUTES).as_secs(), up(self.to.0.div_euclid(1000) + i64::from(self.to.0 % 1000 != 0), FIVE_MINUTES));
+        let (from, to) =
+            (self.from.floor(FIVE_MINUTES).as_secs(), up(self.to.0.div_euclid(1000) + i64::from(self.to.0 % 1000 != 0), FIVE_MINUTES));
         let (hours, days) = ((up(from, 3600), to.div_euclid(3600) * 3600), (up(from, DAY), to.div_euclid(DAY) * DAY));
         let mut pieces = Vec::new();
         if hours.0 >= hours.1 {

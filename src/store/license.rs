@@ -11,7 +11,8 @@ use crate::model::page::{Page, Paged};
 use crate::model::tenant::Scope;
 use crate::model::time::Time;
 
-const PRODUCT: &str = "SELECT pid, owner, name, product, media_type, minutes, period, kind, validity, quantity, allocated, created FROM license_products";
+const PRODUCT: &str =
+    "SELECT pid, owner, name, product, media_type, minutes, period, kind, validity, quantity, allocated, created FROM license_products";
 const LICENSE: &str = "SELECT license, pid, owner, app, license_key, activated, expires FROM licenses";
 const RENEWAL: &str = "SELECT renew_id, pid, owner, validity, quantity, used, created FROM license_renewals";
 
@@ -41,7 +42,8 @@ impl Store {
         let ProductDraft { owner, sku, kind, validity, quantity } = draft;
         let product = Product { pid: code()?, owner, sku, kind, validity, quantity, allocated: 0, created: self.now() };
         let p = product.clone();
-        let insert = sql("INSERT INTO license_products (pid, owner, name, product, media_type, minutes, period, kind, validity, quantity, \
+        let insert =
+            sql("INSERT INTO license_products (pid, owner, name, product, media_type, minutes, period, kind, validity, quantity, \
              allocated, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11)");
         let insert = insert.bind(p.pid).bind(p.owner).bind(p.sku.name).bind(p.sku.product).bind(p.sku.media_type).bind(p.sku.minutes);
         let insert = insert.bind(p.sku.period).bind(p.kind).bind(p.validity).bind(p.quantity).bind(p.created);
@@ -58,7 +60,10 @@ impl Store {
                 let done = tx.execute(update.bind(&pid).bind(quantity)).await?;
                 let product = product(tx, Scope::Operator, &pid).await?;
                 if done == 0 {
-                    return Err(Error::Invalid { parameter: "Quantity", why: format!("at least {}: so many are allocated", product.allocated) });
+                    return Err(Error::Invalid {
+                        parameter: "Quantity",
+                        why: format!("at least {}: so many are allocated", product.allocated),
+                    });
                 }
                 Ok(product)
             })
@@ -92,7 +97,9 @@ impl Store {
                 if tx.execute(sql(update).bind(&pid).bind(quantity)).await? == 0 {
                     return Err(Error::Quota { what: "licenses of this product", limit: product.quantity as u64 });
                 }
-                let insert = sql("INSERT INTO license_allocations (id, pid, owner, app, creator, quantity, created) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+                let insert = sql(
+                    "INSERT INTO license_allocations (id, pid, owner, app, creator, quantity, created) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                );
                 let insert = insert.bind(id).bind(&pid).bind(product.owner).bind(app.to_string()).bind(&creator);
                 tx.execute(insert.bind(quantity).bind(now)).await?;
                 let quota = sql("INSERT INTO license_quotas (pid, app, allocated, activated) VALUES ($1, $2, $3, 0) \
@@ -141,7 +148,9 @@ impl Store {
                 }
                 let expires = Time(now.0.saturating_add(product.validity.saturating_mul(1000)));
                 let made = License { license, pid, owner: product.owner, app: app.to_string(), key, activated: now, expires };
-                let insert = sql("INSERT INTO licenses (license, pid, owner, app, license_key, activated, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+                let insert = sql(
+                    "INSERT INTO licenses (license, pid, owner, app, license_key, activated, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                );
                 let insert = insert.bind(&made.license).bind(&made.pid).bind(made.owner).bind(&made.app).bind(&made.key);
                 tx.execute(insert.bind(made.activated).bind(made.expires)).await?;
                 tx.changed(Change::Licenses(app));
@@ -180,7 +189,8 @@ impl Store {
 
     /// Who has a license in an application and until when: accounts and devices.
     pub async fn licensed(&self, app: GroupId) -> Result<Vec<(String, Time)>> {
-        let query = sql("SELECT license_key, MAX(expires) AS expires FROM licenses WHERE app = $1 GROUP BY license_key").bind(app.to_string());
+        let query =
+            sql("SELECT license_key, MAX(expires) AS expires FROM licenses WHERE app = $1 GROUP BY license_key").bind(app.to_string());
         let rows = self.reader().await?.all(query).await?;
         rows.iter().map(|row| Ok((row.get("license_key")?, row.get("expires")?))).collect()
     }

@@ -17,8 +17,7 @@ const REPLACE: &str = " ON CONFLICT (owner, group_id, protocol, span, happened, 
      top_out = excluded.top_out, streams = excluded.streams, streams_at = excluded.streams_at, viewers = excluded.viewers, \
      viewers_at = excluded.viewers_at, recordings = excluded.recordings, recordings_at = excluded.recordings_at, devices = excluded.devices, \
      devices_at = excluded.devices_at";
-const COUNTERS: [&str; 9] =
-    ["bytes_in", "bytes_out", "video_frames", "audio_frames", "live_ms", "mp4_ms", "flv_ms", "hls_ms", "snapshots"];
+const COUNTERS: [&str; 9] = ["bytes_in", "bytes_out", "video_frames", "audio_frames", "live_ms", "mp4_ms", "flv_ms", "hls_ms", "snapshots"];
 const GAUGES: [&str; 4] = ["streams", "viewers", "recordings", "devices"];
 const DAY_MS: i64 = 86_400_000;
 /// A peak and the minute of its day in one number, so that MAX finds the highest and of equal ones the first.
@@ -93,10 +92,13 @@ impl Store {
         let inner = rows.sql(&format!("SELECT {} FROM usage_totals", grouped()), &format!(" {GROUP}"));
         let mut columns = vec![format!("{span}, happened - happened % {ms} AS slot, owner, group_id, protocol, 0")];
         columns.extend(COUNTERS.map(|c| format!("CAST(SUM({c}) AS BIGINT)")));
-        columns.extend(match finer {
-            MINUTE => ["CAST(SUM(bytes_in) AS BIGINT)", "CAST(SUM(bytes_out) AS BIGINT)"],
-            _ => ["MAX(top_in)", "MAX(top_out)"],
-        }.map(str::to_owned));
+        columns.extend(
+            match finer {
+                MINUTE => ["CAST(SUM(bytes_in) AS BIGINT)", "CAST(SUM(bytes_out) AS BIGINT)"],
+                _ => ["MAX(top_in)", "MAX(top_out)"],
+            }
+            .map(str::to_owned),
+        );
         columns.extend(GAUGES.map(|c| {
             let packed = format!("MAX({c} * {PACK} + {PACK} - 1 - {c}_at % {DAY_MS} / 60000)");
             let day = format!("MIN(happened - happened % {DAY_MS})");

@@ -39,7 +39,8 @@ impl Shop {
 
     async fn at_once(&self, by: &Signer, method: &str, path: &str, body: &str) -> Answered {
         let basic = STANDARD.encode(format!("{}:{}", by.id, by.secret));
-        let request = Request::builder().method(method).uri(format!("/dabiz/license/v2/{path}")).header("authorization", format!("Basic {basic}"));
+        let request =
+            Request::builder().method(method).uri(format!("/dabiz/license/v2/{path}")).header("authorization", format!("Basic {basic}"));
         let request = request.header("content-type", "application/json").body(Body::from(body.to_owned())).unwrap();
         self.desk.rest(router(self.desk.api.clone()), request).await
     }
@@ -147,8 +148,14 @@ async fn every_failure_is_told() {
     assert!(answered.headers.contains_key("www-authenticate"));
     // What operators do is not the tenants'.
     shop.desk.call(&other, "CreateLicenseProduct", &[("Quantity", "1"), ("Validity", "1"), ("Name", "x")]).await.refused(403, "Forbidden");
-    shop.desk.root("CreateLicenseRenewal", &[("Pid", "0"), ("Quantity", "1"), ("Validity", "1")]).await.refused(404, "ResourceNotFound.Product");
-    shop.desk.root("CreateLicenseProduct", &[("UserId", "nobody"), ("Quantity", "1"), ("Validity", "1"), ("Name", "x")]).await.refused(404, "ResourceNotFound.User");
+    shop.desk
+        .root("CreateLicenseRenewal", &[("Pid", "0"), ("Quantity", "1"), ("Validity", "1")])
+        .await
+        .refused(404, "ResourceNotFound.Product");
+    shop.desk
+        .root("CreateLicenseProduct", &[("UserId", "nobody"), ("Quantity", "1"), ("Validity", "1"), ("Name", "x")])
+        .await
+        .refused(404, "ResourceNotFound.User");
     let shrink = [("Pid", shop.pid.as_str()), ("Quantity", "0")];
     shop.desk.root("ModifyLicenseProduct", &shrink).await.refused(400, "InvalidParameter");
     shop.desk.root("ModifyLicenseProduct", &[shrink[0], ("Quantity", "1")]).await.ok();

@@ -117,7 +117,13 @@ async fn answer(door: &Door, project: &str, request: Request<Body>, caller: &mut
 }
 
 /// Who calls: by a token, or by a signature.
-async fn identify(door: &Door, head: &http::request::Parts, given: &Given, body: &[u8], caller: &mut String) -> Result<Arc<AccessKey>, Wrong> {
+async fn identify(
+    door: &Door,
+    head: &http::request::Parts,
+    given: &Given,
+    body: &[u8],
+    caller: &mut String,
+) -> Result<Arc<AccessKey>, Wrong> {
     let now = door.api().now();
     if let Some(token) = head.headers.get("x-auth-token").and_then(|v| v.to_str().ok()) {
         let key_id = token::read(door.api(), token, now).ok_or(Wrong::Unknown)?;

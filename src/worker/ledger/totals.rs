@@ -91,7 +91,11 @@ impl Totals {
             // The first row holds all protocols; it is there in any case.
             by_protocol.entry("").or_default();
             for (protocol, sums) in by_protocol {
-                let peaks = if protocol.is_empty() { peaks } else { Peaks { streams: peak(0), viewers: peak(0), recordings: peak(0), devices: peak(0) } };
+                let peaks = if protocol.is_empty() {
+                    peaks
+                } else {
+                    Peaks { streams: peak(0), viewers: peak(0), recordings: peak(0), devices: peak(0) }
+                };
                 totals.push(Total { sums, peaks, ..Total::new(at, of.0, of.1, protocol) });
             }
         }

@@ -1,6 +1,6 @@
 # Weir on a Debian 12 machine that has Rust, git and make. Every target installs by name what it misses, and only that.
 #
-#   make run      build Weir and start it with a demo stream (DEMO=0: without); Ctrl-C ends both
+#   make run      build Weir and start it with a demo stream and a simulated camera (DEMO=0: without); Ctrl-C ends all
 #   make build    the release binary, target/release/weir
 #   make test     everything below: check, unit, integration and law tests, real clients
 #   make check    format, lints, layers, documentation
@@ -20,7 +20,7 @@ FEATURES ?= --features av
 BUILD_PACKAGES := gcc libc6-dev ca-certificates pkg-config libclang-dev \
 	libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
 TEST_PACKAGES  := $(BUILD_PACKAGES) python3 postgresql
-E2E_PACKAGES   := $(TEST_PACKAGES) python3-venv ffmpeg vlc-bin vlc-plugin-base chromium nodejs npm \
+E2E_PACKAGES   := $(TEST_PACKAGES) python3-venv ffmpeg sip-tester vlc-bin vlc-plugin-base chromium nodejs npm \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
 FUZZ_PACKAGES  := $(BUILD_PACKAGES) g++
 BENCH_PACKAGES := $(BUILD_PACKAGES) python3 ffmpeg liburing-dev nginx-light libnginx-mod-rtmp iproute2 util-linux procps

@@ -148,7 +148,7 @@ class Cameras:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        self.registered, self.called = set(), set()
+        self.registered, self.called, self.answered = set(), set(), 0
         threading.Thread(target=self.listen, daemon=True).start()
 
     def id(self, number):
@@ -199,6 +199,8 @@ class Cameras:
             first = head[0].split(" ")
             if first[0] == "SIP/2.0":
                 call = field(head, "Call-ID")
+                if first[1] == "200" and call.startswith("keepalive-"):
+                    self.answered += 1
                 if first[1] == "200" and call.startswith("register-"):
                     self.registered.add(int(call.rsplit("-", 1)[1]))
             elif first[0] != "ACK":

@@ -4,6 +4,7 @@
 //! `tests/fuzz` runs them with libFuzzer; `tests/law/corpus.rs` replays the committed corpus in every `cargo test`.
 //! A new parser gets an entry here and a line in [`TARGETS`].
 
+mod dialogs;
 mod gb28181;
 mod media;
 mod ps;
@@ -23,6 +24,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("avcc", media::avcc),
     ("flv", rtmp::flv),
     ("framing", rtp::framing),
+    ("gb28181_client", dialogs::client),
+    ("gb28181_server", dialogs::server),
     ("h264_sps", media::h264_sps),
     ("h265_sps", media::h265_sps),
     ("hvcc", media::hvcc),

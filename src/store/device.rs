@@ -205,6 +205,31 @@ impl Store {
         .await
     }
 
+    /// Writes where devices are (longitude, latitude), one place a device. Not told as a change: a moving device tells it every few
+    /// seconds, and nothing depends on it.
+    pub async fn set_positions(&self, places: Vec<(DeviceId, String, String)>) -> Result<()> {
+        let mut rows = Rows::new(3);
+        for (id, longitude, latitude) in &places {
+            rows.push([(*id).into(), longitude.into(), latitude.into()]);
+        }
+        let statements = rows.statements(
+            "WITH v (id, longitude, latitude) AS (VALUES",
+            ") UPDATE devices SET longitude = v.longitude, latitude = v.latitude FROM v WHERE devices.id = v.id",
+        );
+        if statements.is_empty() {
+            return Ok(());
+        }
+        self.write(move |tx| {
+            Box::pin(async move {
+                for statement in statements {
+                    tx.execute(statement).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Deletes a device with its channels, streams and their bindings; devices below it stay, without a parent.
     pub async fn delete_device(&self, scope: Scope, id: DeviceId) -> Result<()> {
         let store = self.clone();

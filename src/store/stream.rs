@@ -20,6 +20,10 @@ const VIEW: &str = "SELECT streams.id, streams.owner, streams.group_id, streams.
      channels.name AS channel_name, devices.name AS device_name \
      FROM streams LEFT JOIN channels ON channels.id = streams.channel_id LEFT JOIN devices ON devices.id = streams.device_id";
 
+const RUN: &str = "SELECT streams.id, streams.owner, streams.group_id, streams.device_id, streams.channel_id, streams.name, streams.app, \
+     streams.protocol, streams.forbidden, streams.started, streams.status, streams.start_time, streams.stop_time, streams.created, \
+     channels.gb_id AS channel_code FROM streams JOIN channels ON channels.id = streams.channel_id";
+
 pub(super) const INSERT: &str = "INSERT INTO streams (id, owner, group_id, device_id, channel_id, name, app, protocol, forbidden, started, status, \
      start_time, stop_time, created, hidden) VALUES";
 
@@ -156,6 +160,15 @@ impl Store {
     pub async fn streams_of(&self, device: DeviceId) -> Result<Vec<Stream>> {
         let query = Where::default().is("device_id", device).and("hidden = 0").sql(SELECT, " ORDER BY id");
         self.reader().await?.all(query).await?.iter().map(read).collect()
+    }
+
+    /// What of a device's streams is to run, with the codes of their channels: all that are not forbidden, or only those that were
+    /// started. A platform of 100,000 channels is read in full only where all of them run.
+    pub async fn runnable_streams(&self, device: DeviceId, all: bool) -> Result<Vec<(Stream, String)>> {
+        let which = if all { "streams.forbidden = 0" } else { "streams.forbidden = 0 AND streams.started = 1" };
+        let query = Where::default().is("streams.device_id", device).and("streams.hidden = 0").and(which).sql(RUN, " ORDER BY streams.id");
+        let rows = self.reader().await?.all(query).await?;
+        rows.iter().map(|row| Ok((read(row)?, row.get("channel_code")?))).collect()
     }
 
     /// All streams that are to be pulled whenever they can: `StartStream` was called, `StopStream` not yet.

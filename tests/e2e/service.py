@@ -136,10 +136,15 @@ def demo(context):
             streams = eventually("the demo plays", lambda: demo_streams(server, script), 30)
             if {stream["codec_type"] for stream in streams} != {"video", "audio"}:
                 raise Failure(f"not picture and sound: {streams}")
+            # Told when its stream is there, and signed.
+            cameras = eventually("the camera's addresses are told", lambda: told(script), 40)
             said = script.output()
             for url in (server.rtmp("stream", "demo"), server.http("/demo/stream.flv"), server.http("/demo/stream.m3u8")):
                 if url not in said:
                     raise Failure(f"{url} is not told: {said}")
+            for url in cameras:
+                if not any(found["codec_type"] == "video" for found in media.probe(url, 15, "-read_intervals", "%+1")[0].values()):
+                    raise Failure(f"no picture at {url}")
             group = descendants(script.process.pid)
             os.killpg(script.process.pid, signal.SIGINT)
             script.wait(20)
@@ -148,6 +153,14 @@ def demo(context):
                 raise Failure(f"still running after Ctrl-C: {left}")
     finally:
         server.remove()
+
+
+def told(script):
+    """The addresses of the camera that the script tells, when all three are there."""
+    if script.process.poll() is not None:
+        raise Failure(f"the demo ended: {script.output()[-2000:]}")
+    urls = [word for word in script.output().split() if "://" in word and "/cameras/" in word and "auth_key=" in word]
+    return urls if len(urls) == 3 else None
 
 
 def demo_streams(server, script):

@@ -90,7 +90,11 @@ impl Handle {
         let entry = self.entry(device)?;
         match tokio::time::timeout(patience, self.0.syncs.fetch(&entry, true)).await {
             Err(_) => Err(Failure::Timeout),
-            Ok(Ok(synced)) => Ok(synced),
+            Ok(Ok(synced)) => {
+                self.0.stop_retired(&entry).await;
+                self.0.start_streams(&entry).await;
+                Ok(synced)
+            }
             Ok(Err(SyncError::Device(failure))) => Err(failure),
             Ok(Err(error)) => Err(Failure::Unavailable(error.to_string())),
         }

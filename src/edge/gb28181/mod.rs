@@ -12,6 +12,7 @@ mod handle;
 pub mod media;
 mod pull;
 mod roster;
+mod running;
 mod service;
 mod settings;
 mod signalling;

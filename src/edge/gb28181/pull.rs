@@ -238,10 +238,14 @@ impl Pulls {
         }
     }
 
-    /// Ends the pulls of a device's streams that are not among `known`: a catalog retired their channels. Playbacks go on.
-    pub fn stop_unknown(&self, device: DeviceId, known: &[crate::model::stream::Stream]) {
-        let retired = |slot: &&mut Slot| slot.target.stream.is_some_and(|id| known.iter().all(|stream| stream.id != id));
-        for slot in self.slots().values_mut().filter(|slot| slot.target.device == device).filter(retired) {
+    /// The rows of a device's streams that are pulled now, playbacks left out.
+    pub fn streams_of(&self, device: DeviceId) -> Vec<StreamId> {
+        self.slots().values().filter(|slot| slot.target.device == device).filter_map(|slot| slot.target.stream).collect()
+    }
+
+    /// Ends the pull of a stream whose channel is gone.
+    pub fn retire(&self, stream: StreamId) {
+        for slot in self.slots().values_mut().filter(|slot| slot.target.stream == Some(stream)) {
             slot.keep = false;
             let _ = slot.orders.send(Order::Stop);
         }

@@ -3,30 +3,28 @@
 use super::address::Addresses;
 use super::handle::Handle;
 use super::media::Media;
-use super::pull::{self, Failure, Pulls, Target};
+use super::pull::{self, Pulls};
 use super::roster::{Entry, Roster};
 use super::settings::{Settings, Sip};
 use super::signalling::{Happening, Signalling};
 use super::states::States;
 use super::sync::Syncs;
 use super::wire::{Inbound, Listeners};
-use crate::base::id::StreamKey;
 use crate::base::pii::Pii;
 use crate::model::alarm::Alarm;
-use crate::model::device::{self, Draft, Kind, Registration, Status, Transport};
-use crate::model::id::{AlarmId, DeviceId, GbId, GroupId, StreamId, TenantId};
-use crate::model::stream::Stream;
+use crate::model::device::{Draft, Kind, Registration, Status, Transport};
+use crate::model::id::{AlarmId, DeviceId, GbId, GroupId, TenantId};
 use crate::model::tenant::{self, Scope};
 use crate::model::time::Time;
 use crate::proto::gb28181::server::{AskId, DeviceKey, Event, Fresh, Gone, Restored, Server, Verdict};
-use crate::proto::gb28181::{Id, Version, id};
+use crate::proto::gb28181::{Version, id};
 use crate::proto::sip;
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use crate::store::{Change, Seen, Store};
 use crate::stream::{self, Registry};
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -59,13 +57,12 @@ pub(super) struct Service {
     pub registry: Registry,
     pub media: Media,
     pub tasks: Tasks,
+    /// Devices whose catalog is fetched because they came, for the first seconds.
+    pub awaited: Mutex<HashSet<DeviceId>>,
 }
 
 /// Devices read from the store at once.
 const PORTION: u32 = 1000;
-/// How long a player's wish for a stream is worked on.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Opens the ports, takes over what was registered before a restart, and runs.
 pub async fn start(parts: Parts) -> Result<Handle, String> {
     let Parts { sip, settings, media, store, registry, clock, tasks } = parts;
@@ -102,8 +99,18 @@ pub async fn start(parts: Parts) -> Result<Handle, String> {
         tasks: tasks.clone(),
     });
     let syncs = Syncs::new(signalling.clone(), store.clone(), settings.clone());
-    let service =
-        Arc::new(Service { signalling: signalling.clone(), pulls, syncs, roster, states, store, registry, media, tasks: tasks.clone() });
+    let service = Arc::new(Service {
+        signalling: signalling.clone(),
+        pulls,
+        syncs,
+        roster,
+        states,
+        store,
+        registry,
+        media,
+        tasks: tasks.clone(),
+        awaited: Mutex::default(),
+    });
     service.run(happenings, changes, wants);
     for address in signalling.wire().addresses() {
         tracing::info!(%address, "GB28181 devices register here, over UDP and TCP");
@@ -309,49 +316,23 @@ impl Service {
             let stop = service.tasks.stopping();
             tokio::select! {
                 () = stop.requested() => {}
-                () = async {
-                    // its streams first: what was running shall run again soon
-                    service.start_streams(&entry).await;
-                    service.syncs.greet(&entry).await;
-                    service.start_streams(&entry).await;
-                } => {}
+                () = service.greet(&entry) => {}
             }
         });
-    }
-
-    /// Starts what is to run on a device that is there.
-    pub(super) async fn start_streams(&self, entry: &Entry) {
-        let streams = match self.store.streams_of(entry.id).await {
-            Ok(streams) => streams,
-            Err(error) => return tracing::warn!(device = %entry.key, %error, "cannot read the device's streams"),
-        };
-        self.pulls.stop_unknown(entry.id, &streams);
-        for stream in streams.into_iter().filter(|stream| (entry.auto_start || stream.started) && !stream.forbidden) {
-            match self.target(&stream).await {
-                Ok(target) => self.pulls.keep(target),
-                Err(error) => tracing::debug!(stream = %stream.id, %error, "not started"),
-            }
-        }
-    }
-
-    /// By which names a stream is known here.
-    pub(super) async fn target(&self, stream: &Stream) -> Result<Target, Failure> {
-        let (Some(device), Some(channel)) = (stream.device, stream.channel) else {
-            return Err(Failure::Unavailable("no device".to_owned()));
-        };
-        let unavailable = |error: &dyn std::fmt::Display| Failure::Unavailable(error.to_string());
-        let channel = self.store.channel(Scope::Operator, channel).await.map_err(|error| unavailable(&error))?;
-        let key = stream.key().map_err(|error| unavailable(&error))?;
-        let channel = Id::new(channel.gb_id.as_str()).ok_or_else(|| unavailable(&"the channel's id is unusable"))?;
-        Ok(Target { device, channel, stream: Some(stream.id), key, range: None })
     }
 
     fn changed(self: &Arc<Service>, key: DeviceKey, items: Vec<crate::proto::gb28181::manscdp::Item>) {
         let Some(entry) = self.roster.device(&key) else { return };
         let service = self.clone();
         self.tasks.spawn("gb28181 catalog changes", async move {
-            if let Err(error) = service.syncs.changes(&entry, items).await {
-                tracing::warn!(device = %key, %error, "cannot store catalog changes");
+            match service.syncs.changes(&entry, items).await {
+                Ok(()) => {
+                    service.stop_retired(&entry).await;
+                    if entry.auto_start {
+                        service.start_streams(&entry).await;
+                    }
+                }
+                Err(error) => tracing::warn!(device = %key, %error, "cannot store catalog changes"),
             }
         });
     }
@@ -383,17 +364,7 @@ impl Service {
         // the device's own place; a channel's is in its catalog
         let own = positions.into_iter().rev().find(|position| position.id.is_none_or(|id| id == key.device));
         let Some(position) = own else { return };
-        let service = self.clone();
-        self.tasks.spawn("gb28181 position", async move {
-            let (longitude, latitude) = (position.longitude.to_string(), position.latitude.to_string());
-            let change = move |device: &mut device::Device| {
-                (device.longitude, device.latitude) = (longitude, latitude);
-                Ok::<_, crate::store::Error>(())
-            };
-            if let Err(error) = service.store.update_device(Scope::Operator, entry.id, change).await {
-                tracing::warn!(device = %entry.key, %error, "cannot store a position");
-            }
-        });
+        self.states.position(&entry, position.longitude, position.latitude);
     }
 
     /// Keeps the roster in step with the store.
@@ -486,30 +457,6 @@ impl Service {
         Ok(())
     }
 
-    /// A stream was started, stopped, forbidden or renamed.
-    async fn stream_changed(&self, id: StreamId) -> crate::store::Result<()> {
-        let stream = match self.store.stream(Scope::Operator, id).await {
-            Ok(stream) => stream,
-            Err(crate::store::Error::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let Some(entry) = stream.device.and_then(|device| self.roster.by_id(device)) else { return Ok(()) };
-        let Ok(target) = self.target(&stream).await else { return Ok(()) };
-        if stream.forbidden {
-            self.pulls.stop(&target.key).await;
-        } else if (stream.started || entry.auto_start) && entry.status == Status::On {
-            self.pulls.keep(target);
-        }
-        Ok(())
-    }
-
-    /// After a restart: what ran before runs again, as far as its devices can be reached.
-    async fn start_all(&self, devices: Vec<DeviceKey>) {
-        for entry in devices.into_iter().filter_map(|key| self.roster.device(&key)) {
-            self.start_streams(&entry).await;
-        }
-    }
-
     /// Ends everything with devices that are not wanted now.
     pub(super) fn let_go(&self, devices: &[Entry], why: &str) {
         let now = self.now();
@@ -525,48 +472,5 @@ impl Service {
                 self.states.device(device, Status::Off, now, None);
             }
         }
-    }
-
-    /// Players want streams that nobody sends.
-    async fn follow_demand(self: Arc<Service>, mut wants: stream::Events) {
-        for key in self.registry.wanted_now() {
-            self.wanted(key);
-        }
-        loop {
-            match wants.next().await {
-                Some(stream::Event::Wanted(key)) => self.wanted(key),
-                Some(_) => {}
-                None => {
-                    for key in self.registry.wanted_now() {
-                        self.wanted(key);
-                    }
-                }
-            }
-        }
-    }
-
-    fn wanted(self: &Arc<Service>, key: StreamKey) {
-        let service = self.clone();
-        self.tasks.spawn("gb28181 demand", async move {
-            if service.pulls.runs(&key) {
-                return;
-            }
-            let door = match service.store.door(key.app(), key.name()).await {
-                Ok(Some(door)) if door.stream.device.is_some() && door.group.lazy_pull => door,
-                Ok(_) => return,
-                Err(error) => return tracing::warn!(stream = %key, %error, "cannot look the stream up"),
-            };
-            if door.stream.forbidden || !door.group.enabled || door.tenant.status != tenant::Status::Active {
-                return service.registry.refuse(&key, "the stream is forbidden, its group is halted or its owner's service is not open");
-            }
-            // the name in the URL may be the stream's id: the camera's own name is what is published
-            let started = match service.target(&door.stream).await {
-                Ok(target) => service.pulls.start(Target { key: key.clone(), ..target }, false, PATIENCE).await,
-                Err(failure) => Err(failure),
-            };
-            if let Err(failure) = started {
-                service.registry.refuse(&key, &failure.to_string());
-            }
-        });
     }
 }

@@ -18,6 +18,8 @@ enum Write {
     Device(device::Change),
     Stream(stream::Change),
     Alarm(Box<Alarm>),
+    /// Longitude and latitude.
+    Position(DeviceId, String, String),
     Callback(Draft),
 }
 
@@ -76,6 +78,11 @@ impl States {
         });
         self.call_back(entry, "device_alarm", alarm.at, body);
         self.write(Write::Alarm(Box::new(alarm)));
+    }
+
+    /// A device is here now, in degrees.
+    pub fn position(&self, entry: &Entry, longitude: f64, latitude: f64) {
+        self.write(Write::Position(entry.id, longitude.to_string(), latitude.to_string()));
     }
 
     fn call_back(&self, entry: &Entry, event: &str, at: Time, more: serde_json::Value) {
@@ -142,18 +149,23 @@ impl Writer {
     /// Writes a batch; what was written is taken out of it.
     async fn put(&self, batch: &mut Vec<Write>) -> crate::store::Result<()> {
         let (mut devices, mut streams, mut alarms, mut callbacks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        // the last place of each is enough
+        let mut positions = std::collections::HashMap::new();
         for write in batch.iter() {
             match write {
                 Write::Device(change) => devices.push(change.clone()),
                 Write::Stream(change) => streams.push(*change),
                 Write::Alarm(alarm) => alarms.push((**alarm).clone()),
                 Write::Callback(draft) => callbacks.push(draft.clone()),
+                Write::Position(id, longitude, latitude) => drop(positions.insert(*id, (longitude.clone(), latitude.clone()))),
             }
         }
         self.store.set_device_states(latest(devices)).await?;
         batch.retain(|write| !matches!(write, Write::Device(_)));
         self.store.set_stream_states(streams).await?;
         batch.retain(|write| !matches!(write, Write::Stream(_)));
+        self.store.set_positions(positions.into_iter().map(|(id, (longitude, latitude))| (id, longitude, latitude)).collect()).await?;
+        batch.retain(|write| !matches!(write, Write::Position(..)));
         if !alarms.is_empty() {
             self.store.add_alarms(alarms).await?;
             batch.retain(|write| !matches!(write, Write::Alarm(_)));

@@ -12,7 +12,7 @@ use crate::model::tenant::Scope;
 use crate::proto::gb28181::client::{self, Client, Reply};
 use crate::proto::gb28181::manscdp::{Control, DeviceInfo, Item, Query};
 use crate::proto::gb28181::sdp::{Carriage as Way, Description, Direction};
-use crate::proto::gb28181::{Id, ptz};
+use crate::proto::gb28181::{Id, mansrtsp, ptz};
 use crate::proto::sip::{Path, Transport, framer};
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
@@ -249,19 +249,19 @@ async fn a_device_that_nobody_knows_is_created_where_its_group_allows_it() {
 
 /// What `weir camera` runs.
 fn simulated(w: &World, transport: Transport, password: &str, tasks: &Tasks) -> Arc<super::camera::Totals> {
+    simulated_with(w, tasks, |settings| (settings.transport, settings.password) = (transport, Secret(password.into())))
+}
+
+fn simulated_with(w: &World, tasks: &Tasks, change: impl FnOnce(&mut super::camera::Settings)) -> Arc<super::camera::Totals> {
     let id = Id::new(NVR).unwrap();
     let series = super::camera::Series::new(id, 1, 2).unwrap();
-    let settings = super::camera::Settings {
-        server: w.handle.addresses()[0],
-        transport,
-        platform: w.platform,
-        id: series.device(0).unwrap(),
-        password: Secret(password.into()),
+    let clip = Arc::new(media::clip::pattern().unwrap());
+    let mut settings = super::camera::Settings {
         keepalive: Duration::from_secs(1),
         channels: series.channels(0),
-        clip: Arc::new(media::clip::pattern().unwrap()),
-        style: Default::default(),
+        ..super::camera::Settings::new(w.handle.addresses()[0], w.platform, id, Secret("12345678".into()), clip)
     };
+    change(&mut settings);
     let totals = Arc::<super::camera::Totals>::default();
     super::camera::start(settings, totals.clone(), w.clock.clone(), tasks);
     totals
@@ -330,6 +330,188 @@ async fn the_simulated_camera_needs_its_password() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(totals.registered(), 0);
     assert!(w.store.device(Scope::Operator, w.device).await.unwrap().status != Status::On);
+    assert_eq!(tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
+    w.finish().await;
+}
+
+/// The frames of a stream until there are that many.
+async fn frames(w: &World, key: &crate::base::id::StreamKey, count: usize) -> Vec<Arc<crate::stream::Unit>> {
+    let mut viewer = w.registry.wait_for(key, Class::Viewer, Start::Key, LONG).await.unwrap();
+    let (mut batch, mut got) = (Vec::new(), Vec::new());
+    let read = async {
+        while got.len() < count {
+            assert_eq!(viewer.recv(&mut batch).await, crate::stream::Recv::Units);
+            got.append(&mut batch);
+        }
+    };
+    tokio::time::timeout(LONG, read).await.unwrap_or_else(|_| panic!("no frames of {key}"));
+    got
+}
+
+/// Every bad habit alone: the catalog is stored and the pictures are the clip's. What cannot play fails at once and leaves nothing.
+async fn bad_habits(transport: Transport, carriage: Carriage, habits: &[super::camera::Quirk]) {
+    use super::camera::Quirk;
+    let clip = media::clip::pattern().unwrap();
+    for quirk in habits {
+        let w = world(carriage, false).await;
+        let tasks = Tasks::new();
+        let totals = simulated_with(&w, &tasks, |settings| {
+            (settings.transport, settings.quirks) = (transport, [*quirk].into_iter().collect());
+        });
+        let stream = w.stream().await;
+        let both = until(&format!("{quirk}: both channels"), async || {
+            let channels = w.store.channels(Scope::Operator, w.device, Default::default(), Page::default()).await.unwrap();
+            // where the total is wrong the catalog counts as incomplete, and the device's own channel stays
+            let told: Vec<_> = channels.items.into_iter().filter(|row| row.channel.gb_id.as_str() != NVR).collect();
+            (told.len() == 2).then_some(told)
+        })
+        .await;
+        let expected = match quirk {
+            Quirk::Gbk | Quirk::Utf8 => format!("東門 {CHANNEL}"),
+            Quirk::BareAmp => format!("Channel {CHANNEL} & yard"),
+            _ => format!("Channel {CHANNEL}"),
+        };
+        assert!(both.iter().any(|row| row.channel.name == expected), "{quirk}: {both:?}");
+        let key = stream.key().unwrap();
+        match quirk {
+            Quirk::Busy => {
+                let target = super::Target { device: w.device, channel: Id::new(CHANNEL).unwrap(), stream: Some(stream.id), key, range: None };
+                let failure = w.handle.start(target, LONG).await.unwrap_err();
+                assert!(matches!(failure, Failure::Refused { status: 486, .. }), "{failure:?}");
+            }
+            _ => {
+                let got = frames(&w, &key, 30).await;
+                assert_eq!(got[29].tracks.video, clip.tracks().video, "{quirk}");
+                let video = got.iter().filter(|unit| unit.frame.kind == crate::media::frame::Kind::Video).collect::<Vec<_>>();
+                let first = video[0].frame.dts;
+                let times: Vec<_> = video.iter().map(|unit| (unit.frame.dts - first).as_millis()).collect();
+                assert_eq!(times, (0..times.len() as i64).map(|n| n * 40).collect::<Vec<_>>(), "{quirk}");
+                w.handle.stop(&key).await.unwrap();
+            }
+        }
+        until(&format!("{quirk}: nothing is left"), async || {
+            (w.handle.counts().calls == 0 && w.handle.counts().ssrcs == 0 && totals.calls() == 0).then_some(())
+        })
+        .await;
+        assert_eq!(tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
+        w.finish().await;
+    }
+}
+
+/// Those that change nothing that is looked at here, or end in no picture.
+fn habits() -> Vec<super::camera::Quirk> {
+    use super::camera::Quirk;
+    let left_out = [Quirk::Dollar, Quirk::UdpOnly, Quirk::Silent];
+    Quirk::ALL.iter().copied().filter(|quirk| !left_out.contains(quirk)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_bad_habit_is_borne_over_udp() {
+    bad_habits(Transport::Udp, Carriage::Udp, &habits()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_habits_of_connections_are_borne() {
+    use super::camera::Quirk::{CompactHeaders, Dollar, LfLines, UdpOnly, WrongSsrc, ZeroSsrc};
+    bad_habits(Transport::Tcp, Carriage::Tcp, &[Dollar, UdpOnly, WrongSsrc, ZeroSsrc, LfLines, CompactHeaders]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_camera_is_given_up() {
+    let w = world(Carriage::Udp, false).await;
+    let tasks = Tasks::new();
+    let totals = simulated_with(&w, &tasks, |settings| settings.quirks = [super::camera::Quirk::Silent].into_iter().collect());
+    let stream = w.stream().await;
+    let target = super::Target { device: w.device, channel: Id::new(CHANNEL).unwrap(), stream: Some(stream.id), key: stream.key().unwrap(), range: None };
+    w.handle.start(target, LONG).await.unwrap();
+    until("the end of the call", async || (totals.served() == 1 && totals.calls() == 0 && w.handle.counts().ssrcs == 0).then_some(())).await;
+    assert_eq!(tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
+    w.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recordings_are_listed_played_moved_and_end() {
+    let w = world(Carriage::Udp, false).await;
+    let tasks = Tasks::new();
+    let totals = simulated_with(&w, &tasks, |_| {});
+    let stream = w.stream().await;
+    let channel = Id::new(CHANNEL).unwrap();
+    let now = w.clock.unix().0 / 1_000_000;
+    let records = w.handle.records(w.device, channel, now - 3 * 3_600_000, now, LONG).await.unwrap();
+    assert!((3..=4).contains(&records.len()), "{records:?}");
+    assert!(records.iter().all(|record| record.start % 3_600_000 == 0 && record.end > record.start && record.size > Some(0)));
+
+    let target = super::Target { device: w.device, channel, stream: Some(stream.id), key: stream.key().unwrap(), range: None };
+    let from = (now / 1000 - 600) as u64;
+    let key = w.handle.playback(target.clone(), from, from + 60, LONG).await.unwrap();
+    assert_eq!(key.name(), format!("{}_{from}_{}", stream.id, from + 60));
+    frames(&w, &key, 20).await;
+    let command = |command| w.handle.control_playback(&key, command);
+    command(mansrtsp::Command::Pause).await.unwrap();
+    command(mansrtsp::Command::Resume).await.unwrap();
+    // to two seconds before the end, which the device tells
+    command(mansrtsp::Command::Seek(58.0)).await.unwrap();
+    until("its end", async || (totals.calls() == 0 && w.handle.counts().calls == 0).then_some(())).await;
+    let never = w.handle.playback(target, 1000, 2000, LONG).await;
+    assert!(matches!(never, Err(Failure::Refused { status: 404, .. })), "{never:?}");
+    assert_eq!(tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
+    w.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alarms_positions_presets_and_restarts() {
+    let w = world(Carriage::Udp, false).await;
+    let follow = |device: &mut device::Device| {
+        (device.auto_pos, device.pos_interval, device.alarm_method) = (true, 1, "5".to_owned());
+        Ok::<_, crate::store::Error>(())
+    };
+    w.store.update_device(Scope::Operator, w.device, follow).await.unwrap();
+    let tasks = Tasks::new();
+    let totals = simulated_with(&w, &tasks, |settings| settings.alarms = Some(Duration::from_secs(1)));
+    let alarms = async || w.store.alarms(Scope::Operator, Default::default(), Page::default()).await.unwrap().items;
+    let alarm = until("an alarm", async || alarms().await.pop()).await;
+    assert_eq!((alarm.device, alarm.method, alarm.kind, alarm.description.as_str()), (w.device, 5, Some(2), "motion"));
+    until("a position", async || {
+        let device = w.store.device(Scope::Operator, w.device).await.unwrap();
+        let near = |text: &str, middle: f64| text.parse::<f64>().is_ok_and(|degrees| (degrees - middle).abs() < 0.011);
+        (near(&device.longitude, 118.376) && near(&device.latitude, 31.334)).then_some(())
+    })
+    .await;
+    w.stream().await;
+    let channel = Id::new(CHANNEL).unwrap();
+    for n in [3, 1] {
+        w.handle.control(w.device, channel, Control::Ptz(ptz::Command::SetPreset(n))).await.unwrap();
+    }
+    let presets = w.handle.presets(w.device, channel, LONG).await.unwrap();
+    assert_eq!(presets.iter().map(|preset| preset.id.as_str()).collect::<Vec<_>>(), ["1", "3"]);
+    w.handle.control(w.device, channel, Control::Reboot).await.unwrap();
+    until("the restart", async || (totals.reboots() == 1 && totals.registered() == 1).then_some(())).await;
+    // subscribed anew: positions come again
+    let told = totals.positions();
+    until("positions after the restart", async || (totals.positions() > told + 1).then_some(())).await;
+    assert_eq!(tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
+    w.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platforms_tree_is_stored() {
+    let w = world(Carriage::Udp, false).await;
+    let to_platform = |device: &mut device::Device| Ok::<_, crate::store::Error>(device.kind = Kind::Platform);
+    w.store.update_device(Scope::Operator, w.device, to_platform).await.unwrap();
+    let tasks = Tasks::new();
+    simulated_with(&w, &tasks, |settings| {
+        settings.form = super::camera::Form::Platform;
+        settings.channels = super::camera::Series::new(settings.id, 1, 40).unwrap().channels(0);
+    });
+    let channels = until("its channels", async || {
+        let page = Page::new(1, 100);
+        let channels = w.store.channels(Scope::Operator, w.device, Default::default(), page).await.unwrap().items;
+        (channels.len() == 40).then_some(channels)
+    })
+    .await;
+    assert!(channels.iter().all(|row| row.channel.directory.is_some()), "{channels:?}");
+    let places: std::collections::HashSet<_> = channels.iter().filter_map(|row| row.channel.directory).collect();
+    assert_eq!(places.len(), 3, "sixteen in each");
     assert_eq!(tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
     w.finish().await;
 }

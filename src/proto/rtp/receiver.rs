@@ -193,6 +193,11 @@ impl Receiver {
         Some(self.release(held))
     }
 
+    /// Whether [`poll`](Receiver::poll) has nothing to give, now or later, until another packet comes.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.ready.is_empty()
+    }
+
     /// When [`poll`](Receiver::poll) gives up the packet that is missing.
     pub fn deadline(&self) -> Option<Timestamp> {
         let (_, first) = self.held.first_key_value()?;

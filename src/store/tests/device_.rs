@@ -143,6 +143,19 @@ suite! {
         assert_eq!(b.store.devices(Scope::Operator, page, &by("status", true), Page::default()).await.unwrap().total, 3);
     }
 
+    async fn places_are_written_without_a_change(b) {
+        let group = b.gb_group(Scope::Operator).await;
+        let (one, two) = (b.device(group.id, Kind::Ipc, 1).await, b.device(group.id, Kind::Ipc, 2).await);
+        let mut changes = b.store.watch();
+        let place = |id, degrees: &str| (id, degrees.to_owned(), "31.5".to_owned());
+        b.store.set_positions(vec![place(one.id, "118.25"), place(DeviceId(77), "1")]).await.unwrap();
+        b.store.set_positions(Vec::new()).await.unwrap();
+        let found = b.store.device(Scope::Operator, one.id).await.unwrap();
+        assert_eq!((found.longitude.as_str(), found.latitude.as_str()), ("118.25", "31.5"));
+        assert_eq!(b.store.device(Scope::Operator, two.id).await.unwrap(), two);
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(50), changes.next()).await.is_err());
+    }
+
     async fn devices_are_read_in_portions(b) {
         let group = b.gb_group(Scope::Operator).await;
         let mut made = Vec::new();

@@ -94,6 +94,19 @@ suite! {
         assert_eq!(view.items[0].device_name.as_deref(), Some(device.name.as_str()));
         assert_eq!(view.items[0].channel_name.as_deref(), Some(device.name.as_str()));
         assert_eq!(b.store.streams_of(device.id).await.unwrap().len(), 1);
+        let own = view.items[0].stream.id;
+        let runnable = async |all: bool| {
+            let found = b.store.runnable_streams(device.id, all).await.unwrap();
+            found.into_iter().map(|(stream, code)| (stream.id, code)).collect::<Vec<_>>()
+        };
+        let expected = [(own, device.gb_id.to_string())];
+        assert_eq!((runnable(true).await, runnable(false).await), (expected.to_vec(), vec![]));
+        let change = |stream: &mut Stream| Ok::<_, Error>(stream.started = true);
+        b.store.update_stream(Scope::Operator, own, change).await.unwrap();
+        assert_eq!(runnable(false).await, expected);
+        let change = |stream: &mut Stream| Ok::<_, Error>(stream.forbidden = true);
+        b.store.update_stream(Scope::Operator, own, change).await.unwrap();
+        assert_eq!((runnable(true).await, runnable(false).await), (vec![], vec![]));
         is_status(b.store.delete_stream(Scope::Operator, view.items[0].stream.id).await, Noun::Stream);
     }
 

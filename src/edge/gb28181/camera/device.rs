@@ -1,62 +1,94 @@
-//! The manners of one camera: what it answers, and which calls it takes.
+//! The life of a simulated camera: links, registration, events, alarms, positions, restarts.
 
-use super::super::media::clip::{Control as Play, Player};
-use super::super::media::{Feed, Payload, Send, Sending, Transport};
+use super::calls::{Call, first_over};
 use super::link::Link;
+use super::quirk::Quirk;
+use super::spoil::spoil;
 use super::{Settings, Totals};
-use crate::base::error::End;
 use crate::media::time::Timestamp;
-use crate::proto::gb28181::Id;
-use crate::proto::gb28181::client::{self, CallId, Client, Event, Output, Reply};
-use crate::proto::gb28181::manscdp::{Control, DeviceInfo, DeviceStatus, Item, Query};
-use crate::proto::gb28181::sdp::{Carriage, Description, Direction, Purpose};
-use crate::proto::gb28181::ssrc::Ssrc;
+use crate::proto::gb28181::client::{self, CallId, Client, Event, Output, ReplyId, SubscriptionKind};
+use crate::proto::gb28181::manscdp::{Alarm, AlarmMethod, Control, Position, Query};
+use crate::proto::gb28181::sdp::Description;
+use crate::proto::gb28181::{Id, ptz};
 use crate::proto::sip::Path;
 use crate::runtime::clock::Clock;
 use crate::runtime::task::{Stop, Tasks};
-use std::collections::HashMap;
-use std::future::poll_fn;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 
-/// Calls that a channel takes at once.
-const CALLS_PER_CHANNEL: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long it tries to unregister.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// The port of `m=` of who connects (RFC 4145 section 4.1).
-const NO_PORT: u16 = 9;
-/// A key frame is no reason to wait longer than this for a sender that is busy.
-const BUSY: Duration = Duration::from_millis(50);
+/// How long a restart takes.
+const BOOT: Duration = Duration::from_secs(3);
+const LATE_CATALOG: Duration = Duration::from_secs(6);
+const SLOW_OK: Duration = Duration::from_secs(3);
+/// What it puts off at once; more is done at once.
+const LATER_MAX: usize = 1000;
+/// 2000-01-01 in Unix nanoseconds: where a clock stands that nobody set.
+const YEAR_2000: Timestamp = Timestamp(946_684_800_000_000_000);
+/// Degrees: the middle and the radius of the circle on which it moves.
+const MIDDLE: (f64, f64) = (118.376, 31.334);
+const RADIUS: f64 = 0.01;
 
 pub(super) struct Device {
-    settings: Settings,
-    machine: Client,
-    calls: HashMap<CallId, Call>,
+    pub settings: Settings,
+    pub machine: Client,
+    pub calls: HashMap<CallId, Call>,
+    /// Stored positions of each channel's head.
+    pub presets: HashMap<Id, BTreeSet<u8>>,
+    /// Whether it alarms.
+    pub armed: bool,
+    /// Whether it says that it records.
+    pub recording: bool,
+    pub totals: Arc<Totals>,
+    pub clock: Clock,
+    pub tasks: Tasks,
     registered: bool,
-    totals: Arc<Totals>,
-    clock: Clock,
-    tasks: Tasks,
+    /// It is told to restart.
+    reboot: bool,
+    alarm_at: Option<Timestamp>,
+    /// When its position is due, and how often.
+    position: Option<(Timestamp, Duration)>,
+    later: Vec<(Timestamp, Later)>,
 }
 
-struct Call {
-    channel: Id,
-    sending: Sending,
+/// What it puts off.
+pub(super) enum Later {
+    Reply(ReplyId, Query, Id),
+    Invited(CallId, Id, Box<Description>),
+    HangUp(CallId),
+}
+
+/// Why a link's life is over.
+enum Over {
+    Stopped,
+    Reboot,
 }
 
 impl Device {
     pub(super) fn new(settings: Settings, totals: Arc<Totals>, clock: Clock, tasks: Tasks) -> Device {
-        let config =
-            client::Config { keepalive: settings.keepalive, ..client::Config::new(settings.id, settings.platform, &settings.password.0) };
-        let mut machine = Client::new(config, rand::random());
-        machine.set_wall(clock.now(), clock.unix());
-        Device { settings, machine, calls: HashMap::new(), registered: false, totals, clock, tasks }
+        let machine = machine(&settings, &clock);
+        Device {
+            settings,
+            machine,
+            calls: HashMap::new(),
+            presets: HashMap::new(),
+            armed: true,
+            recording: true,
+            totals,
+            clock,
+            tasks,
+            registered: false,
+            reboot: false,
+            alarm_at: None,
+            position: None,
+            later: Vec::new(),
+        }
     }
 
     /// Runs until its tasks stop.
@@ -68,27 +100,31 @@ impl Device {
                 opened = Link::open(self.settings.transport, self.settings.server) => opened,
                 () = stop.requested() => return,
             };
-            let lost = match opened {
+            let live = match opened {
                 Ok(mut link) => {
                     let live = self.live(&mut link, number, &stop).await;
-                    if std::mem::take(&mut self.registered) {
-                        self.totals.registered.fetch_sub(1, Ordering::Relaxed);
+                    if self.set_registered(false) {
                         pause = FIRST_PAUSE;
                     }
-                    match live {
-                        Ok(()) => return,
-                        Err(error) => {
-                            self.hang_up_all("the connection to the platform is gone");
-                            self.machine.path_lost(self.clock.now());
-                            // What it would send has no way any more.
-                            while self.machine.poll().is_some() {}
-                            error
-                        }
-                    }
+                    live
                 }
-                Err(error) => error,
+                Err(error) => Err(error),
             };
-            tracing::warn!(camera = %self.settings.id, server = %self.settings.server, error = %lost, again_in = ?pause, "platform not reached");
+            match live {
+                Ok(Over::Stopped) => return,
+                Ok(Over::Reboot) => {
+                    tracing::info!(camera = %self.settings.id, back_in = ?BOOT, "camera restarts");
+                    self.boot();
+                    pause = BOOT;
+                }
+                Err(error) => {
+                    self.hang_up_all("the connection to the platform is gone");
+                    self.machine.path_lost(self.clock.now());
+                    // What it would send has no way any more.
+                    while self.machine.poll().is_some() {}
+                    tracing::warn!(camera = %self.settings.id, server = %self.settings.server, %error, again_in = ?pause, "platform not reached");
+                }
+            }
             tokio::select! {
                 () = self.clock.sleep(pause) => {}
                 () = stop.requested() => return,
@@ -97,27 +133,40 @@ impl Device {
         }
     }
 
-    /// One link's life; `Ok` if it was told to stop.
-    async fn live(&mut self, link: &mut Link, number: u64, stop: &Stop) -> io::Result<()> {
+    /// Forgets everything but what is on its disk: without a word to the platform, as one that lost power.
+    fn boot(&mut self) {
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        calls.into_iter().for_each(|call| self.closed(call, "the camera restarts"));
+        self.machine = machine(&self.settings, &self.clock);
+        (self.reboot, self.alarm_at, self.position) = (false, None, None);
+        self.later.clear();
+        self.totals.reboots.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One link's life.
+    async fn live(&mut self, link: &mut Link, number: u64, stop: &Stop) -> io::Result<Over> {
         let path = Path { transport: self.settings.transport, link: number, remote: self.settings.server, local: link.local()? };
         self.machine.connect(self.clock.now(), path);
         loop {
             self.drain(link, &path).await?;
-            let due = self.machine.deadline();
+            if self.reboot {
+                return Ok(Over::Reboot);
+            }
+            let due = self.deadline();
             tokio::select! {
                 message = link.receive() => self.machine.receive(self.clock.now(), path, message?),
-                () = sleep(&self.clock, due) => self.machine.handle_timeout(self.clock.now()),
-                (call, end) = first_over(&self.calls) => {
-                    self.machine.hang_up(self.clock.now(), call);
-                    self.closed(call, &end.to_string());
-                }
+                () = sleep(&self.clock, due) => self.on_time(&path),
+                (call, end) = first_over(&self.calls) => self.on_over(call, &end),
                 () = stop.requested() => return self.leave(link, path).await,
             }
         }
     }
 
     /// Hangs up and unregisters, if the platform listens.
-    async fn leave(&mut self, link: &mut Link, path: Path) -> io::Result<()> {
+    async fn leave(&mut self, link: &mut Link, path: Path) -> io::Result<Over> {
+        if self.settings.quirks.has(Quirk::NoBye) {
+            return Ok(Over::Stopped);
+        }
         self.hang_up_all("the camera stops");
         if self.machine.is_registered() {
             self.machine.leave(self.clock.now());
@@ -132,12 +181,13 @@ impl Device {
             }
             self.drain(link, &path).await?;
         }
-        Ok(())
+        Ok(Over::Stopped)
     }
 
     async fn drain(&mut self, link: &mut Link, path: &Path) -> io::Result<()> {
         while let Some(output) = self.machine.poll() {
             match output {
+                Output::Send { bytes, .. } if self.settings.quirks.spoil() => link.send(&spoil(&bytes, self.settings.quirks)).await?,
                 Output::Send { bytes, .. } => link.send(&bytes).await?,
                 Output::Event(event) => self.on_event(event, path).await,
             }
@@ -145,13 +195,68 @@ impl Device {
         Ok(())
     }
 
+    fn deadline(&self) -> Option<Timestamp> {
+        let later = self.later.iter().map(|(at, _)| *at);
+        let own = self.alarm_at.into_iter().chain(self.position.map(|(at, _)| at));
+        self.machine.deadline().into_iter().chain(later).chain(own).min()
+    }
+
+    /// Does what is due.
+    fn on_time(&mut self, path: &Path) {
+        let now = self.clock.now();
+        self.machine.handle_timeout(now);
+        while let Some(at) = self.later.iter().position(|(at, _)| *at <= now) {
+            match self.later.swap_remove(at).1 {
+                Later::Reply(reply, query, target) => {
+                    let answer = self.answer(&query, target, path);
+                    self.machine.reply(now, reply, answer);
+                }
+                Later::Invited(call, channel, offer) => self.on_invited(call, channel, &offer, path),
+                Later::HangUp(call) => self.hang_up(call, "the platform did not hang up"),
+            }
+        }
+        if self.alarm_at.is_some_and(|at| at <= now) {
+            self.alarm_at = self.settings.alarms.map(|every| now + every.into());
+            self.alarm(now);
+        }
+        if let Some((at, every)) = self.position
+            && at <= now
+        {
+            self.position = Some((now + every.into(), every));
+            self.tell_position(now);
+        }
+    }
+
+    /// Puts something off.
+    pub(super) fn later(&mut self, by: Duration, what: Later) {
+        if self.later.len() < LATER_MAX {
+            self.later.push((self.clock.now() + by.into(), what));
+        }
+    }
+
+    /// Milliseconds since 1970 by its own clock.
+    pub(super) fn unix_ms(&self) -> i64 {
+        self.machine.unix_ms(self.clock.now())
+    }
+
+    /// Gives whether it was.
+    fn set_registered(&mut self, on: bool) -> bool {
+        let was = std::mem::replace(&mut self.registered, on);
+        if on && !was {
+            self.totals.registered.fetch_add(1, Ordering::Relaxed);
+        } else if was && !on {
+            self.totals.registered.fetch_sub(1, Ordering::Relaxed);
+        }
+        was
+    }
+
     async fn on_event(&mut self, event: Event, path: &Path) {
         let camera = self.settings.id;
         match event {
             Event::Registered { first, .. } => {
-                if !std::mem::replace(&mut self.registered, true) {
-                    self.totals.registered.fetch_add(1, Ordering::Relaxed);
+                if !self.set_registered(true) {
                     tracing::info!(%camera, platform = %path.remote, "camera registered");
+                    self.alarm_at = self.settings.alarms.map(|every| self.clock.now() + every.into());
                 }
                 if first {
                     // A platform that forgot the camera forgot its calls too.
@@ -159,164 +264,111 @@ impl Device {
                 }
             }
             Event::Unregistered { status } => {
-                if std::mem::take(&mut self.registered) {
-                    self.totals.registered.fetch_sub(1, Ordering::Relaxed);
-                }
+                self.set_registered(false);
+                (self.alarm_at, self.position) = (None, None);
                 tracing::info!(%camera, status, "camera not registered");
                 self.hang_up_all("the camera is not registered any more");
             }
             Event::Redirected { contact } => tracing::warn!(%camera, contact, "the platform sends the camera elsewhere; it stays"),
             Event::Query { reply, query, target } => {
                 tracing::debug!(%camera, %target, ?query, "asked");
+                if query == Query::Catalog && self.settings.quirks.has(Quirk::LateCatalog) {
+                    return self.later(LATE_CATALOG, Later::Reply(reply, query, target));
+                }
                 let answer = self.answer(&query, target, path);
                 self.machine.reply(self.clock.now(), reply, answer);
             }
             Event::Control { target, control, .. } => self.on_control(target, control).await,
+            Event::Invited { call, channel, offer } if self.settings.quirks.has(Quirk::SlowOk) => {
+                self.later(SLOW_OK, Later::Invited(call, channel, offer));
+            }
             Event::Invited { call, channel, offer } => self.on_invited(call, channel, &offer, path),
+            Event::Playback { call, command } => self.on_playback(call, command).await,
             Event::Ended { call, why } => self.closed(call, &why.to_string()),
             Event::Broadcast { source, .. } => tracing::info!(%camera, %source, "a voice is offered; this camera has no loudspeaker"),
-            Event::Subscribed { kind, on, .. } => tracing::debug!(%camera, ?kind, on, "subscribed"),
-            Event::Up { .. } | Event::Playback { .. } | Event::AlarmTaken { .. } => {}
-        }
-    }
-
-    fn answer(&self, query: &Query, target: Id, path: &Path) -> Reply {
-        let Settings { id, channels, keepalive, .. } = &self.settings;
-        match query {
-            Query::Catalog => {
-                let wanted = |channel: &&Id| target == *id || target == **channel;
-                Reply::Catalog(channels.iter().filter(wanted).map(|channel| self.item(*channel, path)).collect())
+            Event::Subscribed { kind, on, interval } => {
+                tracing::debug!(%camera, ?kind, on, interval, "subscribed");
+                if kind == SubscriptionKind::Position {
+                    let every = Duration::from_secs(u64::from(interval.max(1)));
+                    self.position = on.then(|| (self.clock.now(), every));
+                }
             }
-            Query::DeviceInfo => Reply::Info(DeviceInfo {
-                name: format!("Camera {id}"),
-                manufacturer: "Weir".to_owned(),
-                model: "Simulated".to_owned(),
-                firmware: env!("CARGO_PKG_VERSION").to_owned(),
-                channels: Some(u32::try_from(channels.len()).unwrap_or(u32::MAX)),
-            }),
-            Query::DeviceStatus => {
-                let time = self.machine.config().zone.format(self.machine.unix_ms(self.clock.now()));
-                Reply::Status(DeviceStatus { online: true, working: true, encoding: true, recording: false, time, alarms: Vec::new() })
-            }
-            Query::RecordInfo(_) => Reply::Records(Vec::new()),
-            Query::Presets => Reply::Presets(Vec::new()),
-            Query::ConfigDownload(parts) if parts.split('/').any(|part| part.eq_ignore_ascii_case("BasicParam")) => {
-                let config = self.machine.config();
-                let values = vec![
-                    ("Name", format!("Camera {id}")),
-                    ("Expiration", config.expires.to_string()),
-                    ("HeartBeatInterval", keepalive.as_secs().to_string()),
-                    ("HeartBeatCount", config.misses.to_string()),
-                ];
-                Reply::Config("BasicParam", values)
-            }
-            _ => Reply::Result(false),
-        }
-    }
-
-    fn item(&self, channel: Id, path: &Path) -> Item {
-        Item {
-            id: Some(channel),
-            name: format!("Channel {channel}"),
-            manufacturer: "Weir".to_owned(),
-            model: "Simulated".to_owned(),
-            owner: "Owner".to_owned(),
-            civil_code: channel.as_str().get(..6).unwrap_or_default().to_owned(),
-            address: "Address".to_owned(),
-            parental: Some(false),
-            parent_id: self.settings.id.to_string(),
-            register_way: Some(1),
-            secrecy: Some(0),
-            ip: path.local.ip().to_string(),
-            port: Some(path.local.port()),
-            online: true,
-            ptz_type: Some(1),
-            ..Item::default()
+            Event::Up { .. } | Event::AlarmTaken { .. } => {}
         }
     }
 
     async fn on_control(&mut self, target: Id, control: Option<Control>) {
         self.totals.controls.fetch_add(1, Ordering::Relaxed);
         tracing::info!(camera = %self.settings.id, %target, ?control, "ordered");
-        if control == Some(Control::KeyFrame) {
-            let meant = |call: &&Call| call.channel == target || target == self.settings.id;
-            for call in self.calls.values().filter(meant) {
-                // A sender that is stuck has no use for it.
-                let _ = tokio::time::timeout(BUSY, call.sending.control(Play::KeyFrame)).await;
+        match control {
+            Some(Control::KeyFrame) => self.refresh(target).await,
+            Some(Control::Reboot) => self.reboot = true,
+            Some(Control::Guard(on)) => self.armed = on,
+            Some(Control::Record(on)) => self.recording = on,
+            Some(Control::Ptz(ptz::Command::SetPreset(n))) if target == self.settings.id || self.settings.channels.contains(&target) => {
+                self.presets.entry(target).or_default().insert(n);
             }
+            Some(Control::Ptz(ptz::Command::DeletePreset(n))) => {
+                if let Some(presets) = self.presets.get_mut(&target) {
+                    presets.remove(&n);
+                }
+            }
+            _ => {}
         }
     }
 
-    fn on_invited(&mut self, call: CallId, channel: Id, offer: &Description, path: &Path) {
-        let camera = self.settings.id;
-        match self.take(channel, offer, path) {
-            Ok((sending, answer)) => {
-                tracing::info!(%camera, %channel, to = %offer.host, port = offer.port, carriage = ?answer.carriage, ssrc = ?answer.ssrc, "call opened");
-                self.calls.insert(call, Call { channel, sending });
-                self.totals.calls.fetch_add(1, Ordering::Relaxed);
-                self.totals.served.fetch_add(1, Ordering::Relaxed);
-                self.machine.accept(self.clock.now(), call, Some(&answer));
-            }
-            Err((status, why)) => {
-                tracing::info!(%camera, %channel, status, why, "call refused");
-                self.machine.refuse(self.clock.now(), call, status);
-            }
+    /// Something moved before one of its channels, one after the other.
+    fn alarm(&mut self, now: Timestamp) {
+        if !self.registered || !self.armed {
+            return;
         }
-    }
-
-    /// Begins to send, or says why not: the status and the reason.
-    fn take(&self, channel: Id, offer: &Description, path: &Path) -> Result<(Sending, Description), (u16, String)> {
-        let Settings { id, channels, clip, style, .. } = &self.settings;
-        if channel != *id && !channels.contains(&channel) {
-            return Err((404, "no such channel".to_owned()));
-        }
-        if offer.purpose.is_some_and(|purpose| purpose != Purpose::Play) || offer.audio {
-            return Err((488, "this camera has live pictures only".to_owned()));
-        }
-        if self.calls.values().filter(|call| call.channel == channel).count() >= CALLS_PER_CHANNEL {
-            return Err((486, "all streams of the channel are taken".to_owned()));
-        }
-        let carriage = offer.carriage.opposite();
-        let transport = match carriage {
-            Carriage::Udp => Transport::Udp,
-            Carriage::TcpPassive => Transport::TcpPassive,
-            Carriage::TcpActive => Transport::TcpActive,
+        let told = self.totals.alarms.fetch_add(1, Ordering::Relaxed);
+        let at = usize::try_from(told).unwrap_or(0) % self.settings.channels.len().max(1);
+        let alarm = Alarm {
+            source: Some(self.settings.channels.get(at).copied().unwrap_or(self.settings.id)),
+            sn: 0,
+            priority: 4,
+            // video, motion
+            method: AlarmMethod(5),
+            kind: 2,
+            event: None,
+            time: Some(self.unix_ms()),
+            description: "motion".to_owned(),
+            position: None,
         };
-        let to = match offer.host.parse::<IpAddr>() {
-            Ok(host) if offer.port != 0 => Some(SocketAddr::new(host, offer.port)),
-            _ if transport == Transport::TcpPassive => None,
-            _ => return Err((488, "the offer names no address".to_owned())),
+        self.machine.alarm(now, alarm);
+    }
+
+    /// It moves on a circle, once a minute around.
+    fn tell_position(&mut self, now: Timestamp) {
+        let time = self.unix_ms();
+        let angle = (time.rem_euclid(60_000)) as f64 / 60_000.0 * std::f64::consts::TAU;
+        let micro = |degrees: f64| (degrees * 1e6).round() / 1e6;
+        let position = Position {
+            id: Some(self.settings.id),
+            time: Some(time),
+            longitude: micro(MIDDLE.0 + RADIUS * angle.cos()),
+            latitude: micro(MIDDLE.1 + RADIUS * angle.sin()),
+            speed: Some(60.0),
+            direction: Some(micro(360.0 - angle.to_degrees())),
+            altitude: Some(10.0),
         };
-        // One of a live stream begins with 0.
-        let ssrc = offer.ssrc.unwrap_or_else(|| Ssrc(rand::random::<u32>() % 1_000_000_000));
-        let feed = Feed::Clip(Player::new(clip.clone(), None));
-        let mut send = Send { payload: Payload::Program(style.clone()), ..Send::program(feed, transport, to, ssrc.0) };
-        if to.is_none_or(|to| to.is_ipv4() == path.local.is_ipv4()) {
-            send.local = SocketAddr::new(path.local.ip(), 0);
-        }
-        let sending = Sending::start(send, self.clock.clone(), &self.tasks).map_err(|error| (500, error.to_string()))?;
-        let port = if transport == Transport::TcpActive { NO_PORT } else { sending.port() };
-        let mut answer = Description::offer(channel.as_str(), Purpose::Play, path.local.ip(), port, carriage);
-        answer.formats.truncate(1);
-        answer.payloads.truncate(1);
-        (answer.direction, answer.ssrc) = (Some(Direction::SendOnly), Some(ssrc));
-        Ok((sending, answer))
+        self.totals.positions.fetch_add(1, Ordering::Relaxed);
+        self.machine.position(now, &position);
     }
+}
 
-    fn hang_up_all(&mut self, why: &str) {
-        let calls: Vec<CallId> = self.calls.keys().copied().collect();
-        for call in calls {
-            self.machine.hang_up(self.clock.now(), call);
-            self.closed(call, why);
-        }
-    }
-
-    fn closed(&mut self, call: CallId, why: &str) {
-        let Some(Call { channel, sending }) = self.calls.remove(&call) else { return };
-        self.totals.calls.fetch_sub(1, Ordering::Relaxed);
-        let sent = sending.sent();
-        tracing::info!(camera = %self.settings.id, %channel, why, packets = sent.packets, bytes = sent.bytes, frames = sent.frames, "call closed");
-    }
+fn machine(settings: &Settings, clock: &Clock) -> Client {
+    let config = client::Config {
+        keepalive: settings.keepalive,
+        items: settings.items.max(1),
+        version: settings.edition,
+        ..client::Config::new(settings.id, settings.platform, &settings.password.0)
+    };
+    let mut machine = Client::new(settings.quirks.config(config), rand::random());
+    let wall = if settings.quirks.has(Quirk::NoDate) { YEAR_2000 } else { clock.unix() };
+    machine.set_wall(clock.now(), wall);
+    machine
 }
 
 async fn sleep(clock: &Clock, due: Option<Timestamp>) {
@@ -324,22 +376,4 @@ async fn sleep(clock: &Clock, due: Option<Timestamp>) {
         Some(due) => clock.sleep_until(due).await,
         None => std::future::pending().await,
     }
-}
-
-/// The first call whose media is over: its receiver went away, or took nothing.
-async fn first_over(calls: &HashMap<CallId, Call>) -> (CallId, End) {
-    type Over<'a> = Pin<Box<dyn Future<Output = (CallId, End)> + std::marker::Send + 'a>>;
-    let mut all: Vec<Over<'_>> = Vec::with_capacity(calls.len());
-    for (id, call) in calls {
-        all.push(Box::pin(async move { (*id, call.sending.ended().await) }));
-    }
-    poll_fn(|context| {
-        for one in &mut all {
-            if let Poll::Ready(over) = one.as_mut().poll(context) {
-                return Poll::Ready(over);
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }

@@ -1,18 +1,24 @@
-//! A simulated camera: registers, tells that it is alive, answers questions, sends a clip to whoever calls.
+//! A simulated camera, recorder or platform: registers, tells that it is alive, answers questions, sends a clip to whoever calls.
 //!
-//! The protocol is [`crate::proto::gb28181::client`]; here are its sockets (`link`), its manners (`device`) and the ids of many (`series`).
+//! The protocol is [`crate::proto::gb28181::client`]; here are its sockets (`link`), its life (`device`), what it answers (`answers`),
+//! the calls it takes (`calls`), a platform's tree (`tree`), the ids of many (`series`) and bad habits (`quirk`, `spoil`).
 //! It is for demos and for tests of platforms, ours and others.
 
+mod answers;
+mod calls;
 mod device;
 mod link;
+mod quirk;
 mod series;
+mod spoil;
+mod tree;
 
+pub use quirk::{NoQuirk, Quirk, Quirks};
 pub use series::{NoSeries, Series};
 
 use super::media::clip::Clip;
 use crate::base::pii::Secret;
-use crate::container::ps;
-use crate::proto::gb28181::Id;
+use crate::proto::gb28181::{Id, Version};
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use std::net::SocketAddr;
@@ -21,6 +27,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use crate::proto::sip::Transport;
+
+/// What it pretends to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// A camera or a recorder: its channels stand below itself.
+    #[default]
+    Device,
+    /// A platform: its channels stand in a tree of regions, business groups and virtual organisations.
+    Platform,
+}
 
 /// One camera.
 #[derive(Clone)]
@@ -37,43 +53,74 @@ pub struct Settings {
     pub password: Secret,
     /// How often it tells that it is alive.
     pub keepalive: Duration,
+    /// What it pretends to be.
+    pub form: Form,
     /// Its channels, in the order of the catalog.
     pub channels: Vec<Id>,
-    /// What every channel shows, over and over.
+    /// Entries in one message of a catalog.
+    pub items: usize,
+    /// What every channel shows, over and over; its recordings hold the same.
     pub clip: Arc<Clip>,
-    /// The muxer's habits.
-    pub style: ps::Style,
+    /// The edition of the standard that it announces; `None` announces nothing.
+    pub edition: Option<Version>,
+    /// How often it alarms.
+    pub alarms: Option<Duration>,
+    /// Its bad habits.
+    pub quirks: Quirks,
 }
 
-/// What all cameras that share it did and do.
-#[derive(Debug, Default)]
-pub struct Totals {
-    registered: AtomicU64,
-    calls: AtomicU64,
-    served: AtomicU64,
-    controls: AtomicU64,
+impl Settings {
+    /// A well-behaved camera with one channel, which is itself.
+    pub fn new(server: SocketAddr, platform: Id, id: Id, password: Secret, clip: Arc<Clip>) -> Settings {
+        Settings {
+            server,
+            transport: Transport::Udp,
+            platform,
+            id,
+            password,
+            keepalive: Duration::from_secs(60),
+            form: Form::Device,
+            channels: vec![id],
+            items: 4,
+            clip,
+            edition: None,
+            alarms: None,
+            quirks: Quirks::default(),
+        }
+    }
 }
 
-impl Totals {
+macro_rules! totals {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+        /// What all cameras that share it did and do.
+        #[derive(Debug, Default)]
+        pub struct Totals {
+            $($name: AtomicU64,)*
+        }
+
+        impl Totals {
+            $($(#[doc = $doc])* pub fn $name(&self) -> u64 {
+                self.$name.load(Ordering::Relaxed)
+            })*
+        }
+    };
+}
+
+totals! {
     /// Cameras that are registered now.
-    pub fn registered(&self) -> u64 {
-        self.registered.load(Ordering::Relaxed)
-    }
-
+    registered,
     /// Calls that are open now.
-    pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
-    }
-
+    calls,
     /// Calls that were taken since the start.
-    pub fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
-    }
-
+    served,
     /// Orders, such as to move, since the start.
-    pub fn controls(&self) -> u64 {
-        self.controls.load(Ordering::Relaxed)
-    }
+    controls,
+    /// Restarts that were ordered, since the start.
+    reboots,
+    /// Alarms that were told, since the start.
+    alarms,
+    /// Positions that were told, since the start.
+    positions,
 }
 
 /// Runs a camera in a task of `tasks`, until they stop; then it hangs up and unregisters.

@@ -76,6 +76,11 @@ impl Clip {
         self.duration
     }
 
+    /// The bytes of one round's frames.
+    pub fn bytes(&self) -> usize {
+        self.frames.iter().map(|frame| frame.data.len()).sum()
+    }
+
     /// The frame number `at` of the endless recording that the clip's rounds make up.
     fn frame(&self, at: u64) -> Frame {
         let count = self.frames.len() as u64;

@@ -83,6 +83,9 @@ impl Intake {
 
     /// Gives up packets that are missing for too long.
     pub fn poll(&mut self, now: Timestamp, out: &mut dyn Outlet) -> Result<(), End> {
+        if self.receiver.is_empty() {
+            return Ok(());
+        }
         let mut receiver = std::mem::replace(&mut self.receiver, Receiver::new(1, Window::ORDERED));
         let mut done = Ok(());
         while let (Ok(()), Some(arrival)) = (&done, receiver.poll(now)) {

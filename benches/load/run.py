@@ -5,7 +5,7 @@ The tools are not part of this repository: they are looked for in ../shared/benc
 target/bench and built there. The server is pinned to core 0, everything else to core 1, in a network namespace of its own.
 Without the tools nothing is measured, and that is said.
 
-    benches/load/run.py --weir target/release/weir [--quick] [--what fanout,ingest,psin,maxn] [--n 500,1000] [--reps 3]
+    benches/load/run.py --weir target/release/weir [--quick] [--what fanout,ingest,psin,devices,maxn] [--n 500,1000] [--reps 3]
 """
 
 import argparse
@@ -32,13 +32,15 @@ LEAST_RATE = 0.99
 MOST_INGEST_CPU = 0.3
 MOST_PS_CPU = 0.6
 MOST_PS_RSS_KB = 150.0
+MOST_KEEPALIVE_PCT = 25.0
+MOST_CATALOG_S = 10.0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weir", required=True)
     parser.add_argument("--quick", action="store_true", help="one run, 500 players, 200 publishers: minutes instead of an hour")
-    parser.add_argument("--what", default="fanout,ingest,psin")
+    parser.add_argument("--what", default="fanout,ingest,psin,devices")
     parser.add_argument("--proto", default="rtmp,flv")
     parser.add_argument("--only", default="", help="of the servers only these, by comma")
     parser.add_argument("--n", default="")
@@ -66,6 +68,8 @@ def main():
         run.ingest()
     if "psin" in what:
         run.psin()
+    if "devices" in what:
+        run.devices()
     if "maxn" in what:
         run.maxn()
     run.report()
@@ -189,6 +193,22 @@ class Run:
                     figures = f"s/Gbit={row['cpu_s_per_gbit']:.3f} rss={row['rss_kb_per_stream']:.0f}K/st cached={row['cached_kb'] / m:.0f}K/st"
                     print(f"{name:9s} M={m:4d} {figures}{noisy}", flush=True)
 
+    def devices(self):
+        """100,000 cameras that only tell that they are alive, and one platform with 100,000 channels."""
+        if not self.wanted("weir"):
+            return
+        for what in ("keepalive", "catalog"):
+            line = [] if os.geteuid() == 0 else ["unshare", "-r"]
+            line += [self.tools / "ns.sh", TOP / "benches" / "load" / "devices.py", "--weir", self.args.weir, "--what", what]
+            done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+            said = done.stdout.decode(errors="replace").strip()
+            if done.returncode != 0:
+                print(f"{what}: FAILED: {said[-800:]}", flush=True)
+                self.rows.append(dict(what=what, name="weir", failed=True))
+                continue
+            self.rows.append({**json.loads(said.splitlines()[-1]), "what": what, "name": "weir"})
+            print(f"{what:9s} {said.splitlines()[-1]}", flush=True)
+
     def maxn(self):
         for proto in self.args.proto.split(","):
             for name, (merge, _, _) in MERGES.items():
@@ -205,6 +225,7 @@ class Run:
         self.report_fanout()
         self.report_streams("ingest", "RTMP publishers of 1.015 Mbit/s, nobody watches", MOST_INGEST_CPU, None)
         self.report_streams("psin", "GB28181 senders (PS over RTP) of 1.015 Mbit/s", MOST_PS_CPU, MOST_PS_RSS_KB)
+        self.report_devices()
         noisy = sum(row.get("noisy", False) for row in self.rows)
         failed = sum(row.get("failed", False) for row in self.rows)
         print(f"\n{len(self.rows)} measurements, {failed} failed, {noisy} noisy (others used the server's core: do not trust those)")
@@ -213,6 +234,16 @@ class Run:
         print(f"figures kept in {os.path.relpath(kept, TOP)}")
         if failed:
             sys.exit(1)
+
+    def report_devices(self):
+        rows = {row["what"]: row for row in self.rows if row["what"] in ("keepalive", "catalog") and not row.get("failed")}
+        if row := rows.get("keepalive"):
+            met = row["cpu_pct"] <= MOST_KEEPALIVE_PCT and row["answered"] == row["sent"]
+            print(f"\n{row['devices']} devices, a sign of life a minute each: {row['cpu_pct']:.1f} % of a core (at most {MOST_KEEPALIVE_PCT:.0f}), "
+                  f"{row['answered']} of {row['sent']} answered, {row['written_kb']} KB written: {'met' if met else 'MISSED'}")
+        if row := rows.get("catalog"):
+            met = row["seconds"] <= MOST_CATALOG_S
+            print(f"\nA catalog of {row['channels']} channels stored in {row['seconds']:.1f} s (at most {MOST_CATALOG_S:.0f}): {'met' if met else 'MISSED'}")
 
     def report_fanout(self):
         for n in self.args.n:

@@ -96,7 +96,8 @@ impl Peer {
             Move::Answer(which, status, body) => {
                 let at = usize::from(which).checked_rem(self.open.len())?;
                 let request = self.open.get(at)?;
-                let response = Response::to(request, address(), status, "peer").with(Name::Contact, format!("<sip:{}@192.0.2.7:5060>", self.own));
+                let response =
+                    Response::to(request, address(), status, "peer").with(Name::Contact, format!("<sip:{}@192.0.2.7:5060>", self.own));
                 let kind = if request.method == Method::Invite { sdp::TYPE } else { manscdp::TYPE };
                 let response = match status {
                     401 | 407 => response.with(Name::WwwAuthenticate, "Digest realm=\"3402000000\", nonce=\"1\", qop=\"auth\""),
@@ -127,7 +128,9 @@ impl Peer {
         let text = |request: &Request, name: &Name| request.headers.get(name).unwrap_or_default().into_owned();
         let (from, to, call) = match of {
             Some(of) => (text(of, &Name::To) + ";tag=peer", text(of, &Name::From), text(of, &Name::CallId)),
-            None => (format!("<sip:{}@3402000000>;tag=own{n}", self.own), format!("<sip:{}@3402000000>", self.other), format!("peer{}", n / 4)),
+            None => {
+                (format!("<sip:{}@3402000000>;tag=own{n}", self.own), format!("<sip:{}@3402000000>", self.other), format!("peer{}", n / 4))
+            }
         };
         let target = if method == Method::Invite { CHANNEL } else { self.other };
         Request::new(method.clone(), format!("sip:{target}@3402000000"))

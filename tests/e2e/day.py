@@ -173,7 +173,7 @@ class Day:
     def reboots(self, camera):
         for fleet in ("udp", "tcp"):
             self.api("RebootDevice", Id=self.devices[fleet][0])
-        eventually("cameras restart", lambda: camera["udp"].output().count("camera restarts") == 1, 10)
+        eventually("cameras restart", lambda: camera["udp"].output().count("camera restarts camera=") == 1, 10)
         stream = self.stream("udp", 0)
         eventually("they are back", lambda: camera["udp"].output().count("camera registered") == FLEETS["udp"][1] + 1, 15)
         eventually("their streams too", lambda: self.count("DescribeStreams", Status="on") >= AUTO, 20)

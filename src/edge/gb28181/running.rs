@@ -154,7 +154,8 @@ impl Service {
                 service.registry.refuse(&key, &failure.to_string());
             }
         });
-    }}
+    }
+}
 
 /// What to ask a device for: the stream of the channel with this code.
 fn target(stream: &Stream, code: &str) -> Result<Target, Failure> {

@@ -375,7 +375,8 @@ async fn bad_habits(transport: Transport, carriage: Carriage, habits: &[super::c
         let key = stream.key().unwrap();
         match quirk {
             Quirk::Busy => {
-                let target = super::Target { device: w.device, channel: Id::new(CHANNEL).unwrap(), stream: Some(stream.id), key, range: None };
+                let target =
+                    super::Target { device: w.device, channel: Id::new(CHANNEL).unwrap(), stream: Some(stream.id), key, range: None };
                 let failure = w.handle.start(target, LONG).await.unwrap_err();
                 assert!(matches!(failure, Failure::Refused { status: 486, .. }), "{failure:?}");
             }
@@ -422,9 +423,16 @@ async fn a_silent_camera_is_given_up() {
     let tasks = Tasks::new();
     let totals = simulated_with(&w, &tasks, |settings| settings.quirks = [super::camera::Quirk::Silent].into_iter().collect());
     let stream = w.stream().await;
-    let target = super::Target { device: w.device, channel: Id::new(CHANNEL).unwrap(), stream: Some(stream.id), key: stream.key().unwrap(), range: None };
+    let target = super::Target {
+        device: w.device,
+        channel: Id::new(CHANNEL).unwrap(),
+        stream: Some(stream.id),
+        key: stream.key().unwrap(),
+        range: None,
+    };
     w.handle.start(target, LONG).await.unwrap();
-    until("the end of the call", async || (totals.served() == 1 && totals.calls() == 0 && w.handle.counts().ssrcs == 0).then_some(())).await;
+    until("the end of the call", async || (totals.served() == 1 && totals.calls() == 0 && w.handle.counts().ssrcs == 0).then_some(()))
+        .await;
     assert_eq!(tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
     w.finish().await;
 }

@@ -21,6 +21,7 @@ use crate::stream::access::{Access, Open};
 use crate::stream::{Registry, Unit};
 use crate::worker::av::NoPicture;
 use crate::worker::segment::{Feeds, NoSegments};
+use crate::worker::storage::Shelf;
 use crate::worker::{av, ledger, notify, pull, relay};
 use axum::http::StatusCode;
 use std::net::SocketAddr;
@@ -95,6 +96,7 @@ impl Server {
         notify::start(config.notify.clone(), store.clone(), clock.clone(), &core)?;
         pull::start(&config.pull, &registry, &core)?;
         relay::start(&config.relay, &registry, &core)?;
+        let _shelf = open_shelf(&config, &store, &clock).await?;
         ledger::start(config.usage.clone(), store.clone(), registry.clone(), Arc::new(Counted { sessions: sessions.clone() }), &core);
 
         ready.store(true, Ordering::Release);
@@ -158,6 +160,12 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Store, String> {
         );
     }
     Ok(store)
+}
+
+/// Opens the place of recordings and pictures.
+async fn open_shelf(config: &Config, store: &Store, clock: &Clock) -> Result<Shelf, String> {
+    let (settings, callbacks) = (config.storage.clone(), config.callbacks.waiting);
+    Shelf::open(settings, &config.top.data_dir, store.clone(), clock.clone(), callbacks).await
 }
 
 /// Opens the ports for GB28181 devices and their media.

@@ -77,6 +77,7 @@ config! {
     pull: crate::worker::pull::Settings,
     relay: crate::worker::relay::Settings,
     av: crate::worker::av::Settings,
+    storage: crate::worker::storage::Settings,
 }
 
 /// All keys as `section.key`, the top ones bare.

@@ -84,6 +84,8 @@ ids! {
     AlarmId,
     /// A callback that waits for its delivery.
     CallbackId,
+    /// A file on its way to where it is kept.
+    DepositId,
 }
 
 fn number(text: &str) -> Result<i64, BadId> {

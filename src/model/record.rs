@@ -31,7 +31,7 @@ words! {
 }
 
 /// Where an object is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// The bucket's end point; empty: the local directory.
     pub endpoint: String,

@@ -45,46 +45,8 @@ impl Store {
         if drafts.is_empty() {
             return Ok(0);
         }
-        let (store, now) = (self.clone(), self.now());
-        self.write(move |tx| {
-            Box::pin(async move {
-                let waiting = tx.number(sql("SELECT COUNT(*) AS n FROM callbacks")).await? as u64;
-                let room = limit.saturating_sub(waiting).min(drafts.len() as u64) as usize;
-                let objects: BTreeSet<&str> = drafts[..room].iter().map(|d| d.object.as_str()).collect();
-                let mut busy = BTreeSet::new();
-                for object in objects {
-                    // Whoever finishes the head of this object meanwhile would not see what comes in here.
-                    tx.lock("callback", object).await?;
-                    if tx.one(sql("SELECT id FROM callbacks WHERE object = $1 LIMIT 1").bind(object)).await?.is_some() {
-                        busy.insert(object.to_owned());
-                    }
-                }
-                let mut rows = Rows::new(10);
-                for draft in &drafts[..room] {
-                    let head = busy.insert(draft.object.clone());
-                    let id = CallbackId(store.next_id());
-                    rows.push([
-                        id.into(),
-                        draft.owner.into(),
-                        Value::from(&draft.object),
-                        callback_host(&draft.url).into(),
-                        Value::from(&draft.url),
-                        Value::from(&draft.body),
-                        0_i64.into(),
-                        now.into(),
-                        head.into(),
-                        now.into(),
-                    ]);
-                }
-                let head = "INSERT INTO callbacks (id, owner, object, host, url, body, tries, due, head, created) VALUES";
-                for statement in rows.statements(head, "") {
-                    tx.execute(statement).await?;
-                }
-                tx.changed(Change::Callbacks);
-                Ok((drafts.len() - room) as u64)
-            })
-        })
-        .await
+        let store = self.clone();
+        self.write(move |tx| Box::pin(async move { queue(tx, &store, drafts, limit).await })).await
     }
 
     /// Takes callbacks that are due, for `lease`: whoever takes them and dies loses them to the next after that. Those for the
@@ -166,6 +128,45 @@ impl Store {
 pub fn callback_host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())]
+}
+
+/// Queues callbacks in a transaction; returns how many were turned away.
+pub(super) async fn queue(tx: &mut Tx, store: &Store, drafts: Vec<Draft>, limit: u64) -> Result<u64> {
+    let now = store.now();
+    let waiting = tx.number(sql("SELECT COUNT(*) AS n FROM callbacks")).await? as u64;
+    let room = limit.saturating_sub(waiting).min(drafts.len() as u64) as usize;
+    let objects: BTreeSet<&str> = drafts[..room].iter().map(|d| d.object.as_str()).collect();
+    let mut busy = BTreeSet::new();
+    for object in objects {
+        // Whoever finishes the head of this object meanwhile would not see what comes in here.
+        tx.lock("callback", object).await?;
+        if tx.one(sql("SELECT id FROM callbacks WHERE object = $1 LIMIT 1").bind(object)).await?.is_some() {
+            busy.insert(object.to_owned());
+        }
+    }
+    let mut rows = Rows::new(10);
+    for draft in &drafts[..room] {
+        let head = busy.insert(draft.object.clone());
+        let id = CallbackId(store.next_id());
+        rows.push([
+            id.into(),
+            draft.owner.into(),
+            Value::from(&draft.object),
+            callback_host(&draft.url).into(),
+            Value::from(&draft.url),
+            Value::from(&draft.body),
+            0_i64.into(),
+            now.into(),
+            head.into(),
+            now.into(),
+        ]);
+    }
+    let head = "INSERT INTO callbacks (id, owner, object, host, url, body, tries, due, head, created) VALUES";
+    for statement in rows.statements(head, "") {
+        tx.execute(statement).await?;
+    }
+    tx.changed(Change::Callbacks);
+    Ok((drafts.len() - room) as u64)
 }
 
 async fn log(tx: &mut Tx, row: i64, d: &Delivery) -> Result<()> {

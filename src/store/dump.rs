@@ -34,6 +34,7 @@ pub(super) const TABLES: &[&str] = &[
     "licenses",
     "license_renewals",
     "license_renewed",
+    "deposits",
 ];
 
 /// Rows that are in memory at a time.

@@ -24,6 +24,7 @@ mod binding;
 mod callback;
 mod catalog;
 mod channel;
+mod deposit;
 mod device;
 mod directory;
 mod domain;
@@ -39,6 +40,7 @@ mod usage;
 
 pub use alarm::AlarmFilter;
 pub use callback::{DeliveryFilter, Outcome, callback_host};
+pub use deposit::Waiting;
 pub use error::{Error, Noun, Result};
 pub use license::ProductDraft;
 pub use settings::Settings;

@@ -21,60 +21,9 @@ const DAY: i64 = 86_400;
 impl Store {
     /// Writes records of finished objects.
     pub async fn add_records(&self, drafts: Vec<Draft>) -> Result<Vec<Record>> {
-        let (mut rows, mut days) = (Rows::new(17), BTreeMap::<_, (i64, i64)>::new());
-        let number = |d| Record::of(RecordId(self.next_id()), d);
-        let records: Vec<Record> = drafts.into_iter().map(number).collect();
-        for r in &records {
-            let (n, longest) = days.entry((r.stream, r.kind, r.start.floor(DAY), r.owner)).or_default();
-            (*n, *longest) = (*n + 1, (*longest).max(r.end.0 - r.start.0));
-            rows.push([
-                r.id.into(),
-                r.owner.into(),
-                r.group.into(),
-                r.stream.into(),
-                r.template.into(),
-                r.kind.as_str().into(),
-                r.format.map(Format::as_str).into(),
-                Value::from(&r.place.endpoint),
-                Value::from(&r.place.bucket),
-                Value::from(&r.place.object),
-                r.start.into(),
-                r.end.into(),
-                r.duration_ms.into(),
-                r.width.into(),
-                r.height.into(),
-                r.size.into(),
-                r.expires.into(),
-            ]);
-        }
-        let mut counts = Rows::new(6);
-        // In the order of the map: two servers that write the same days lock them in the same order.
-        for ((stream, kind, day, owner), (n, longest)) in days {
-            counts.push([stream.into(), kind.as_str().into(), day.into(), owner.into(), n.into(), longest.into()]);
-        }
-        let rows = rows.statements(
-            "INSERT INTO records (id, owner, group_id, stream_id, template_id, kind, format, endpoint, bucket, object, start_time, end_time, \
-             duration_ms, width, height, size, expires) VALUES",
-            "",
-        );
-        let counts = counts.statements(
-            "INSERT INTO record_days (stream_id, kind, day, owner, rows, longest_ms) VALUES",
-            "ON CONFLICT (stream_id, kind, day) DO UPDATE SET rows = record_days.rows + excluded.rows, \
-             longest_ms = CASE WHEN excluded.longest_ms > record_days.longest_ms THEN excluded.longest_ms ELSE record_days.longest_ms END",
-        );
-        let records = self
-            .write(move |tx| {
-                Box::pin(async move {
-                    for statement in rows.into_iter().chain(counts) {
-                        tx.execute(statement).await?;
-                    }
-                    Ok(records)
-                })
-            })
-            .await?;
-        for r in &records {
-            self.0.stored.add((r.owner, r.group, r.stream), used(r));
-        }
+        let store = self.clone();
+        let records = self.write(move |tx| Box::pin(async move { insert(tx, &store, drafts).await })).await?;
+        records.iter().for_each(|record| self.count_stored(record));
         Ok(records)
     }
 
@@ -130,7 +79,57 @@ impl Store {
     }
 }
 
-async fn delete(tx: &mut Tx, ids: &[RecordId]) -> Result<u64> {
+/// Writes records in a transaction.
+pub(super) async fn insert(tx: &mut Tx, store: &Store, drafts: Vec<Draft>) -> Result<Vec<Record>> {
+    let (mut rows, mut days) = (Rows::new(17), BTreeMap::<_, (i64, i64)>::new());
+    let number = |d| Record::of(RecordId(store.next_id()), d);
+    let records: Vec<Record> = drafts.into_iter().map(number).collect();
+    for r in &records {
+        let (n, longest) = days.entry((r.stream, r.kind, r.start.floor(DAY), r.owner)).or_default();
+        (*n, *longest) = (*n + 1, (*longest).max(r.end.0 - r.start.0));
+        rows.push([
+            r.id.into(),
+            r.owner.into(),
+            r.group.into(),
+            r.stream.into(),
+            r.template.into(),
+            r.kind.as_str().into(),
+            r.format.map(Format::as_str).into(),
+            Value::from(&r.place.endpoint),
+            Value::from(&r.place.bucket),
+            Value::from(&r.place.object),
+            r.start.into(),
+            r.end.into(),
+            r.duration_ms.into(),
+            r.width.into(),
+            r.height.into(),
+            r.size.into(),
+            r.expires.into(),
+        ]);
+    }
+    let mut counts = Rows::new(6);
+    // In the order of the map: two servers that write the same days lock them in the same order.
+    for ((stream, kind, day, owner), (n, longest)) in days {
+        counts.push([stream.into(), kind.as_str().into(), day.into(), owner.into(), n.into(), longest.into()]);
+    }
+    let rows = rows.statements(
+        "INSERT INTO records (id, owner, group_id, stream_id, template_id, kind, format, endpoint, bucket, object, start_time, end_time, \
+         duration_ms, width, height, size, expires) VALUES",
+        "",
+    );
+    let counts = counts.statements(
+        "INSERT INTO record_days (stream_id, kind, day, owner, rows, longest_ms) VALUES",
+        "ON CONFLICT (stream_id, kind, day) DO UPDATE SET rows = record_days.rows + excluded.rows, \
+         longest_ms = CASE WHEN excluded.longest_ms > record_days.longest_ms THEN excluded.longest_ms ELSE record_days.longest_ms END",
+    );
+    for statement in rows.into_iter().chain(counts) {
+        tx.execute(statement).await?;
+    }
+    Ok(records)
+}
+
+/// Deletes records in a transaction.
+pub(super) async fn delete(tx: &mut Tx, ids: &[RecordId]) -> Result<u64> {
     let query = Where::default().one_of("id", ids.iter().copied());
     let rows = tx.all(query.sql("DELETE FROM records", " RETURNING stream_id, kind, start_time").once()).await?;
     let mut days = BTreeMap::<(i64, String, Time), i64>::new();
@@ -260,6 +259,13 @@ fn read(row: &Row) -> Result<Record> {
         size: row.get("size")?,
         expires: row.get("expires")?,
     })
+}
+
+impl Store {
+    /// Tells the ledger of a record that was written.
+    pub(super) fn count_stored(&self, record: &Record) {
+        self.0.stored.add((record.owner, record.group, record.stream), used(record));
+    }
 }
 
 /// What the ledger counts of a record.

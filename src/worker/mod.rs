@@ -7,3 +7,4 @@ pub mod notify;
 pub mod pull;
 pub mod relay;
 pub mod segment;
+pub mod storage;

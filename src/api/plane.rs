@@ -1,11 +1,12 @@
-//! What the API needs of the running media plane: two traits, so that actions know neither sockets nor SIP.
+//! What the API needs of the running media plane: some traits, so that actions know neither sockets nor SIP.
 
 use super::action::Boxed;
 use super::error::{Error, Kind};
 use super::query;
 use crate::base::id::StreamKey;
-use crate::model::id::{DeviceId, GbId, GroupId, StreamId};
+use crate::model::id::{DeviceId, GbId, GroupId, RecordingId, StreamId};
 use crate::model::record::Record;
+use crate::model::recording::{self, Running};
 use crate::model::time::Time;
 use std::time::Duration;
 
@@ -244,6 +245,33 @@ pub trait Devices: Send + Sync {
     fn control_playback(&self, target: Target, from: i64, to: i64, trick: Trick) -> Asked<'_>;
     /// What is wrong with a device.
     fn diagnose(&self, device: DeviceId) -> Asked<'_, Diagnosis>;
+}
+
+/// The recordings of this process. The records of their files are in the store, by the recording's id
+/// ([`records_of_recording`](crate::store::Store::records_of_recording)).
+pub trait Recorders: Send + Sync {
+    /// Records on demand, from the newest key frame in memory on, until it is stopped; a stream that nobody sends is waited for.
+    fn start(&self, order: recording::Order) -> Boxed<'_, Result<RecordingId, Error>>;
+    /// Ends a recording and waits, some seconds at most, until its files are closed; `false`: there is none of that id.
+    fn stop(&self, id: RecordingId) -> Boxed<'_, bool>;
+    /// All that runs, on demand or by templates.
+    fn running(&self) -> Vec<Running>;
+}
+
+/// Stands for the recorder where there is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoRecorders;
+
+impl Recorders for NoRecorders {
+    fn start(&self, _: recording::Order) -> Boxed<'_, Result<RecordingId, Error>> {
+        Box::pin(async { Err(Error::unavailable("nothing is recorded on this server")) })
+    }
+    fn stop(&self, _: RecordingId) -> Boxed<'_, bool> {
+        Box::pin(async { false })
+    }
+    fn running(&self) -> Vec<Running> {
+        Vec::new()
+    }
 }
 
 /// Where stored files can be played or fetched.

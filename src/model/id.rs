@@ -80,6 +80,8 @@ ids! {
     TemplateId,
     /// A record or snapshot.
     RecordId,
+    /// A recording: what runs, and what the records of its files share.
+    RecordingId,
     /// An alarm.
     AlarmId,
     /// A callback that waits for its delivery.

@@ -16,6 +16,7 @@ pub mod license;
 pub mod page;
 pub mod path;
 pub mod record;
+pub mod recording;
 pub mod stream;
 pub mod template;
 pub mod tenant;

@@ -1,6 +1,6 @@
 //! Records: finished objects on disk or in a bucket.
 
-use crate::model::id::{GroupId, RecordId, StreamId, TemplateId, TenantId};
+use crate::model::id::{GroupId, RecordId, RecordingId, StreamId, TemplateId, TenantId};
 use crate::model::time::Time;
 use crate::model::word::words;
 
@@ -54,6 +54,8 @@ pub struct Record {
     pub stream: StreamId,
     /// The template that made it.
     pub template: Option<TemplateId>,
+    /// The recording that made it.
+    pub recording: Option<RecordingId>,
     /// `Type`.
     pub kind: Kind,
     /// `FileFormat`; none for a gap.
@@ -87,6 +89,8 @@ pub struct Draft {
     pub owner: TenantId,
     /// The template.
     pub template: Option<TemplateId>,
+    /// The recording that made it.
+    pub recording: Option<RecordingId>,
     /// `Type`.
     pub kind: Kind,
     /// `FileFormat`.
@@ -112,8 +116,9 @@ pub struct Draft {
 impl Record {
     /// The record of this id.
     pub fn of(id: RecordId, draft: Draft) -> Record {
-        let Draft { stream, group, owner, template, kind, format, place, start, end, duration_ms, width, height, size, expires } = draft;
-        Record { id, owner, group, stream, template, kind, format, place, start, end, duration_ms, width, height, size, expires }
+        let Draft { stream, group, owner, template, recording, kind, format, place, start, end, duration_ms, width, height, size, expires } =
+            draft;
+        Record { id, owner, group, stream, template, recording, kind, format, place, start, end, duration_ms, width, height, size, expires }
     }
 }
 

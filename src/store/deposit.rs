@@ -6,7 +6,7 @@ use super::{Store, callback, record};
 use crate::base::pii::Secret;
 use crate::model::callback as told;
 use crate::model::deposit::{Deposit, Draft};
-use crate::model::id::{DepositId, GroupId, StreamId, TemplateId, TenantId};
+use crate::model::id::{DepositId, GroupId, RecordingId, StreamId, TemplateId, TenantId};
 use crate::model::record::{Draft as RecordDraft, Place, Record};
 use crate::model::tenant::BucketKey;
 use crate::model::time::Time;
@@ -143,7 +143,7 @@ impl Store {
                     record::delete(tx, &ids).await?;
                 }
                 let Some(draft) = record else { return Ok(None) };
-                let made = record::insert(tx, &store, vec![RecordDraft { place, size, ..draft }]).await?.pop();
+                let made = record::insert(tx, &store, vec![RecordDraft { place, size: size.max(draft.size), ..draft }]).await?.pop();
                 if let Some(callback) = callback {
                     let dropped = callback::queue(tx, &store, vec![callback], callbacks).await?;
                     if dropped > 0 {
@@ -213,12 +213,14 @@ fn sealed_at(id: DepositId) -> String {
     format!("deposits/{id}/secret")
 }
 
-/// A record's draft as JSON; place, owner and size stand in columns of their own.
+/// A record's draft as JSON; place and owner stand in columns of their own.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     stream: StreamId,
     group: GroupId,
     template: Option<TemplateId>,
+    #[serde(default)]
+    recording: Option<RecordingId>,
     kind: String,
     format: Option<String>,
     start: i64,
@@ -226,6 +228,9 @@ struct Kept {
     duration_ms: i64,
     width: u32,
     height: u32,
+    /// Of the file with its parts, where that is more than the file.
+    #[serde(default)]
+    size: u64,
     expires: Option<i64>,
 }
 
@@ -235,6 +240,7 @@ impl Kept {
             stream: draft.stream,
             group: draft.group,
             template: draft.template,
+            recording: draft.recording,
             kind: draft.kind.as_str().to_owned(),
             format: draft.format.map(|f| f.as_str().to_owned()),
             start: draft.start.0,
@@ -242,6 +248,7 @@ impl Kept {
             duration_ms: draft.duration_ms,
             width: draft.width,
             height: draft.height,
+            size: draft.size,
             expires: draft.expires.map(|t| t.0),
         }
     }
@@ -253,6 +260,7 @@ impl Kept {
             group: self.group,
             owner,
             template: self.template,
+            recording: self.recording,
             kind: self.kind.parse().map_err(|e| word(&e))?,
             format: self.format.map(|f| f.parse()).transpose().map_err(|e| word(&e))?,
             place,
@@ -261,7 +269,7 @@ impl Kept {
             duration_ms: self.duration_ms,
             width: self.width,
             height: self.height,
-            size,
+            size: size.max(self.size),
             expires: self.expires.map(Time),
         })
     }

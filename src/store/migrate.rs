@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 /// what was applied.
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("migrations/0001_init.sql")),
+    (4, "recordings", include_str!("migrations/0004_recordings.sql")),
     (5, "deposits", include_str!("migrations/0005_deposits.sql")),
     (6, "usage", include_str!("migrations/0006_usage.sql")),
     (7, "license", include_str!("migrations/0007_license.sql")),

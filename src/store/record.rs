@@ -6,7 +6,7 @@
 use super::error::{Error, Noun, Result};
 use super::sql::{Row, Rows, Sql, Value, Where, sql};
 use super::{Conn, Store, Tx};
-use crate::model::id::RecordId;
+use crate::model::id::{RecordId, RecordingId};
 use crate::model::page::{Page, Paged};
 use crate::model::record::{Draft, Filter, Format, Kind, Place, Record};
 use crate::model::tenant::Scope;
@@ -14,7 +14,7 @@ use crate::model::time::Time;
 use crate::model::usage::Sums;
 use std::collections::BTreeMap;
 
-const SELECT: &str = "SELECT id, owner, group_id, stream_id, template_id, kind, format, endpoint, bucket, object, start_time, end_time, \
+const SELECT: &str = "SELECT id, owner, group_id, stream_id, template_id, recording, kind, format, endpoint, bucket, object, start_time, end_time, \
      duration_ms, width, height, size, expires FROM records";
 const DAY: i64 = 86_400;
 
@@ -56,6 +56,17 @@ impl Store {
         self.reader().await?.all(query).await?.iter().map(read).collect()
     }
 
+    /// A new recording's id.
+    pub fn new_recording(&self) -> RecordingId {
+        RecordingId(self.next_id())
+    }
+
+    /// The records that a recording made so far, oldest first, at most `limit`.
+    pub async fn records_of_recording(&self, scope: Scope, recording: RecordingId, limit: u32) -> Result<Vec<Record>> {
+        let query = Where::scope(scope).is("recording", recording).sql(SELECT, " ORDER BY start_time, id");
+        self.reader().await?.all(query.then(" LIMIT ?", limit)).await?.iter().map(read).collect()
+    }
+
     /// Records that are past their time, the oldest first.
     pub async fn expired_records(&self, now: Time, limit: u32) -> Result<Vec<Record>> {
         let query = Where::default().and("expires IS NOT NULL").with("expires <= ?", now).sql(SELECT, " ORDER BY expires");
@@ -81,7 +92,7 @@ impl Store {
 
 /// Writes records in a transaction.
 pub(super) async fn insert(tx: &mut Tx, store: &Store, drafts: Vec<Draft>) -> Result<Vec<Record>> {
-    let (mut rows, mut days) = (Rows::new(17), BTreeMap::<_, (i64, i64)>::new());
+    let (mut rows, mut days) = (Rows::new(18), BTreeMap::<_, (i64, i64)>::new());
     let number = |d| Record::of(RecordId(store.next_id()), d);
     let records: Vec<Record> = drafts.into_iter().map(number).collect();
     for r in &records {
@@ -93,6 +104,7 @@ pub(super) async fn insert(tx: &mut Tx, store: &Store, drafts: Vec<Draft>) -> Re
             r.group.into(),
             r.stream.into(),
             r.template.into(),
+            r.recording.into(),
             r.kind.as_str().into(),
             r.format.map(Format::as_str).into(),
             Value::from(&r.place.endpoint),
@@ -113,7 +125,7 @@ pub(super) async fn insert(tx: &mut Tx, store: &Store, drafts: Vec<Draft>) -> Re
         counts.push([stream.into(), kind.as_str().into(), day.into(), owner.into(), n.into(), longest.into()]);
     }
     let rows = rows.statements(
-        "INSERT INTO records (id, owner, group_id, stream_id, template_id, kind, format, endpoint, bucket, object, start_time, end_time, \
+        "INSERT INTO records (id, owner, group_id, stream_id, template_id, recording, kind, format, endpoint, bucket, object, start_time, end_time, \
          duration_ms, width, height, size, expires) VALUES",
         "",
     );
@@ -248,6 +260,7 @@ fn read(row: &Row) -> Result<Record> {
         group: row.get("group_id")?,
         stream: row.get("stream_id")?,
         template: row.get("template_id")?,
+        recording: row.get("recording")?,
         kind: row.parse::<Kind>("kind")?,
         format: row.parse_maybe("format")?,
         place: Place { endpoint: row.get("endpoint")?, bucket: row.get("bucket")?, object: row.get("object")? },

@@ -82,6 +82,7 @@ impl World {
             group: self.gb.parse().unwrap(),
             owner: OPERATOR,
             template: None,
+            recording: None,
             kind: Kind::Record,
             format: Some(Format::Mp4),
             place: Place { endpoint: "http://s3.example.com".into(), bucket: "b".into(), object: "my/object.mp4".into() },

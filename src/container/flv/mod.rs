@@ -6,10 +6,12 @@
 pub mod audio;
 mod demux;
 pub mod mux;
+mod scan;
 pub mod script;
 pub mod tag;
 pub mod video;
 
 pub use demux::{Demuxer, Error, Item};
-pub use mux::Hevc;
+pub use mux::{Hevc, frame_tag, start};
+pub use scan::{Found, Scan};
 pub use tag::{Reader, Tag};

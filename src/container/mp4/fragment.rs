@@ -125,9 +125,18 @@ impl Muxer {
     }
 
     /// The last fragment. The last frame of each track lasts as long as the one before it.
-    pub fn finish(mut self) -> Option<Fragment> {
+    pub fn finish(self) -> Option<Fragment> {
+        self.finish_at(None)
+    }
+
+    /// The same where another file goes on at `next`: the last picture lasts until then.
+    pub fn finish_at(mut self, next: Option<Timestamp>) -> Option<Fragment> {
+        let next = next.map(|next| next - self.origin);
         for lane in self.video.iter_mut().chain(&mut self.audio) {
-            lane.complete(lane.usual);
+            let begins = lane.pending.as_ref().map_or(0, |pending| pending.dts);
+            let until = next.filter(|_| lane.id == VIDEO).map(|next| next.to_ticks(lane.hz) - begins);
+            let duration = until.and_then(|ticks| u32::try_from(ticks).ok()).filter(|ticks| *ticks > 0);
+            lane.complete(duration.unwrap_or(lane.usual));
         }
         self.cut()
     }

@@ -11,6 +11,7 @@ use shiguredo_mp4::boxes::{
 use shiguredo_mp4::{Either, Encode, FixedPointNumber, Mp4FileTime};
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::time::Duration;
 
 /// How the file is made: `head`, then these ranges of the fragmented file one after the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct Plan {
     pub head: Bytes,
     /// What is copied, in order.
     pub copy: Vec<Range<u64>>,
+    /// How long it plays: its longer track.
+    pub duration: Duration,
 }
 
 /// The plan for what a [`Scan`](super::Scan) found; `None` if it found no whole fragment. The new file's time begins with the earlier
@@ -35,11 +38,14 @@ pub fn plan(index: &Index, created: Option<Timestamp>) -> Option<Plan> {
     let mut wide = false;
     let mut base = 0;
     for _ in 0..3 {
-        let moov = moov(index, created, base, wide)?.encode_to_vec().ok()?;
+        let moov = moov(index, created, base, wide)?;
+        let duration =
+            Timestamp::from_ticks(i64::try_from(moov.mvhd_box.duration).ok()?, moov.mvhd_box.timescale.get()).since(Timestamp::ZERO);
+        let moov = moov.encode_to_vec().ok()?;
         let size = (ftyp.len() + moov.len() + mdat.len()) as u64;
         let must = size + payload > u64::from(u32::MAX);
         if (base, wide) == (size, must) {
-            return Some(Plan { head: [ftyp, moov, mdat].concat().into(), copy: index.payloads.clone() });
+            return Some(Plan { head: [ftyp, moov, mdat].concat().into(), copy: index.payloads.clone(), duration });
         }
         // a wider table is measured before its offsets are right
         base = if wide == must { size } else { 0 };
@@ -55,7 +61,7 @@ fn moov(index: &Index, created: Option<Timestamp>, base: u64, wide: bool) -> Opt
     let movie = moov.mvhd_box.timescale.get();
     let mut longest = 0;
     if let Some(created) = created.and_then(|at| u64::try_from(at.0).ok()) {
-        let created = Mp4FileTime::from_unix_time(std::time::Duration::from_nanos(created));
+        let created = Mp4FileTime::from_unix_time(Duration::from_nanos(created));
         (moov.mvhd_box.creation_time, moov.mvhd_box.modification_time) = (created, created);
     }
     moov.trak_boxes.retain(|trak| index.runs.iter().any(|run| run.track == trak.tkhd_box.track_id));

@@ -117,6 +117,7 @@ async fn fill_records(b: &Bench, _: u64, records: u64) {
         group: GroupId(1),
         owner,
         template: None,
+        recording: None,
         kind: record::Kind::Record,
         format: Some(record::Format::Mp4),
         place: record::Place { endpoint: String::new(), bucket: String::new(), object: format!("record/live/{stream}/{n}.mp4") },

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::alarm::Alarm;
-use crate::model::id::{AlarmId, DeviceId, RecordId, StreamId, TemplateId, TenantId};
+use crate::model::id::{AlarmId, DeviceId, RecordId, RecordingId, StreamId, TemplateId, TenantId};
 use crate::model::record::{Draft, Filter, Format, Kind, Place, Record};
 use crate::store::AlarmFilter;
 use std::time::Duration;
@@ -17,6 +17,7 @@ fn draft(owner: TenantId, stream: i64, start: i64, end: i64) -> Draft {
         group: GroupId(9),
         owner,
         template: Some(TemplateId(8)),
+        recording: Some(RecordingId(stream * 100)),
         kind: Kind::Record,
         format: Some(Format::Mp4),
         place,
@@ -52,6 +53,9 @@ suite! {
         }
         is_not_found(b.store.record(Scope::Tenant(TenantId(77)), made[0].id).await, Noun::Record);
         assert_eq!(b.store.records_of_object("", "1/0.mp4").await.unwrap(), made);
+        let of = async |scope, id| b.store.records_of_recording(scope, RecordingId(id), 10).await.unwrap();
+        assert_eq!(of(Scope::Tenant(owner), 100).await.len(), 2);
+        assert!(of(Scope::Tenant(owner), 101).await.is_empty() && of(Scope::Tenant(TenantId(77)), 100).await.is_empty());
         let list = async |scope| b.store.records(scope, within(0, 9), Page::default()).await.unwrap().total;
         assert_eq!((list(Scope::Tenant(owner)).await, list(Scope::Tenant(TenantId(77))).await, list(Scope::Operator).await), (1, 0, 1));
         assert!(b.store.add_records(Vec::new()).await.unwrap().is_empty());

@@ -47,6 +47,7 @@ pub struct Cutter {
     target: Timestamp,
     most: Timestamp,
     carried: fn(&Tracks) -> Tracks,
+    exact: bool,
     state: State,
     /// What `carried` made of the tracks seen last.
     seen: Option<(Arc<Tracks>, Tracks)>,
@@ -75,7 +76,17 @@ impl Cutter {
     /// `expect_video`, audio alone does not begin the first segment at once.
     pub fn new(target: Timestamp, most: Timestamp, carried: fn(&Tracks) -> Tracks, expect_video: bool) -> Cutter {
         let state = State::Waiting { cut: Cut::First, expect_video, held: Vec::new() };
-        Cutter { target, most: most.max(target), carried, state, seen: None, last_key: None, gop: Timestamp::ZERO }
+        Cutter { target, most: most.max(target), carried, exact: false, state, seen: None, last_key: None, gop: Timestamp::ZERO }
+    }
+
+    /// Every change of a track begins a segment: for containers that say at the start what a decoder must know, and nowhere else.
+    pub fn exact(self) -> Cutter {
+        Cutter { exact: true, ..self }
+    }
+
+    /// Sets the length of the segment that is open, or comes next, and of those after it.
+    pub fn aim(&mut self, target: Timestamp, most: Timestamp) {
+        (self.target, self.most) = (target, most.max(target));
     }
 
     /// Takes the next unit and appends what follows from it to `steps`.
@@ -149,7 +160,7 @@ impl Cutter {
         let State::Open { tracks, start, key, overdue } = &mut self.state else { return };
         let lead = if tracks.video.is_some() { Kind::Video } else { Kind::Audio };
         let picture = unit.frame.kind == Kind::Video && unit.frame.key;
-        if !same(tracks, &now) {
+        if !(same(tracks, &now) && (!self.exact || *tracks == now)) {
             // A new decoder can start at a key frame only; sound that came late waits for it.
             if picture || now.video.is_none() {
                 self.begin(Cut::Tracks, now, unit.clone(), steps);

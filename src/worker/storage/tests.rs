@@ -60,6 +60,7 @@ fn draft(_: &str) -> Draft {
         group: GroupId(8),
         owner: OPERATOR,
         template: None,
+        recording: None,
         kind: Kind::Record,
         format: Some(Format::Mp4),
         place: Place::default(),

@@ -1,9 +1,10 @@
 //! The composition root: builds everything bottom-up, hands out handles, stops top-down.
 
-use crate::api::Public;
-use crate::api::plane::Unsigned;
+use crate::api::action::Boxed;
+use crate::api::plane::{Recorders, Unsigned};
 use crate::api::start::{Base, Ports};
 use crate::api::url::Places;
+use crate::api::{self, Public};
 use crate::base::id::StreamKey;
 use crate::config::Config;
 use crate::container::m3u8::Window;
@@ -14,16 +15,22 @@ use crate::edge::net;
 use crate::edge::net::pump::Pumps;
 use crate::edge::rtmp;
 use crate::edge::session::Sessions;
+use crate::media::time::Timestamp;
+use crate::model::id::RecordingId;
+use crate::model::recording::{Order, Running, State};
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use crate::store::Store;
 use crate::stream::access::{Access, Open};
 use crate::stream::{Registry, Unit};
 use crate::worker::av::NoPicture;
+use crate::worker::record::shift::{self, Shift};
+use crate::worker::record::{self, Recorder};
 use crate::worker::segment::{Feeds, NoSegments};
 use crate::worker::storage::Shelf;
 use crate::worker::{av, ledger, notify, pull, relay};
 use axum::http::StatusCode;
+use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +45,7 @@ pub struct Server {
     edges: Tasks,
     /// What edges stand on: grace timers, workers.
     core: Tasks,
+    recorder: Recorder,
     store: Store,
     registry: Registry,
     sessions: Sessions,
@@ -61,6 +69,7 @@ impl Server {
         let access: Arc<dyn Access> = Arc::new(base.gate());
         let ready = Arc::new(AtomicBool::new(false));
 
+        let shift = open_shift(&config, &registry, &store, &core)?;
         let parts = http::Parts {
             registry: registry.clone(),
             sessions: sessions.clone(),
@@ -68,6 +77,7 @@ impl Server {
             access: access.clone(),
             segments: Arc::new(Hls(Feeds::new(config.hls.clone(), registry.clone(), &core), config.hls.patience.0)),
             pictures: Arc::new(Jpeg(av::Stills::new(&config.av, &core))),
+            past: Arc::new(shift),
             ready: readiness(&ready),
         };
         let http = Http::new(config.http.clone(), parts, &edges);
@@ -86,21 +96,24 @@ impl Server {
         let places = Places::new(&outside(&config), Ports { rtmp: rtmp_port, http: listening.port(), ..ports(&config) });
         let files = Arc::new(Unsigned { base: places.http_base() });
         let devices = open_gb28181(&config, (&registry, &sessions), &store, &clock, &edges).await?;
-        let api = base.api(config.api.clone(), places, (Arc::new(devices), files), None, &core);
+        let shelf = open_shelf(&config, &store, &clock).await?;
+        let recorder = open_recorder(&config, (&registry, &store), shelf, places.host.clone(), &core);
+        let api = base.api(config.api.clone(), places, (Arc::new(devices), files, Arc::new(recorder.clone())), None, &core);
         let fixed = crate::api::router(api.clone()).merge(crate::api::live_stats::router(api.clone()));
-        let fixed = fixed.merge(crate::api::license::router(api));
-        open_http(&config.http, &http, bound, http::Suffixes::new().add("jpg", http.pictures()).after(fixed))?;
+        let fixed = fixed.merge(crate::api::license::router(api)).merge(http.pasts());
+        let suffixes = http::Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films());
+        open_http(&config.http, &http, bound, suffixes.after(fixed))?;
 
         let helper = av::Helper::new(config.av.clone(), &core);
         av::Sound::start(&config.av, &registry, &helper, &core);
         notify::start(config.notify.clone(), store.clone(), clock.clone(), &core)?;
         pull::start(&config.pull, &registry, &core)?;
         relay::start(&config.relay, &registry, &core)?;
-        let _shelf = open_shelf(&config, &store, &clock).await?;
-        ledger::start(config.usage.clone(), store.clone(), registry.clone(), Arc::new(Counted { sessions: sessions.clone() }), &core);
+        let counted = Counted { sessions: sessions.clone(), recorder: recorder.clone() };
+        ledger::start(config.usage.clone(), store.clone(), registry.clone(), Arc::new(counted), &core);
 
         ready.store(true, Ordering::Release);
-        Ok(Server { edges, core, store, registry, sessions, http: listening, rtmp, ready })
+        Ok(Server { edges, core, recorder, store, registry, sessions, http: listening, rtmp, ready })
     }
 
     /// Where HTTP listens: the port that was found when the configuration says 0.
@@ -132,6 +145,7 @@ impl Server {
                 tracing::warn!(what, tasks = ?late, "did not end in time");
             }
         }
+        self.recorder.close(PATIENCE).await;
         self.store.close().await;
         tracing::info!("stopped");
     }
@@ -188,6 +202,19 @@ async fn open_gb28181(
     Ok(handle)
 }
 
+/// Starts to record what templates say.
+fn open_recorder(config: &Config, (registry, store): (&Registry, &Store), shelf: Shelf, domain: String, tasks: &Tasks) -> Recorder {
+    let (settings, callbacks) = (config.record.clone(), config.callbacks.waiting);
+    let parts = record::Parts { settings, registry: registry.clone(), store: store.clone(), shelf, domain, callbacks };
+    Recorder::start(parts, tasks)
+}
+
+/// Starts to keep the past of streams whose templates say so.
+fn open_shift(config: &Config, registry: &Registry, store: &Store, tasks: &Tasks) -> Result<Shift, String> {
+    let (settings, data_dir) = (config.timeshift.clone(), config.top.data_dir.clone());
+    Shift::start(shift::Parts { settings, registry: registry.clone(), store: store.clone(), data_dir }, tasks)
+}
+
 /// The way from outside; who listens on the loopback address only can be reached on it only.
 pub fn outside(config: &Config) -> Public {
     let loopback = config.public.host.is_empty() && config.http.listen.ip().is_loopback();
@@ -225,6 +252,7 @@ fn open_http(settings: &http::Settings, http: &Http, listener: tokio::net::TcpLi
 /// Connects the ledger with the sessions of all edges.
 struct Counted {
     sessions: Sessions,
+    recorder: Recorder,
 }
 
 impl ledger::Sources for Counted {
@@ -232,7 +260,9 @@ impl ledger::Sources for Counted {
         self.sessions.take_sent()
     }
 
-    fn recorded(&self, _: &mut dyn FnMut(&StreamKey)) {}
+    fn recorded(&self, tell: &mut dyn FnMut(&StreamKey)) {
+        self.recorder.running().iter().filter(|r| r.state == State::Recording).for_each(|r| tell(&r.key));
+    }
 }
 
 /// Connects the HTTP edge with the worker that cuts segments, which do not know each other.
@@ -278,4 +308,70 @@ impl http::Pictures for Jpeg {
             })
         })
     }
+}
+
+/// Connects the API with the recorder.
+impl Recorders for Recorder {
+    fn start(&self, order: Order) -> Boxed<'_, Result<RecordingId, api::error::Error>> {
+        Box::pin(async move {
+            self.record(order).await.map_err(|refused| match refused {
+                record::Refused::Nothing => api::error::Error::invalid("FileFormat", "must name at least one format"),
+                record::Refused::Store(error) => error.into(),
+                record::Refused::Stopping => api::error::Error::unavailable(refused.to_string()),
+            })
+        })
+    }
+
+    fn stop(&self, id: RecordingId) -> Boxed<'_, bool> {
+        Box::pin(Recorder::stop(self, id))
+    }
+
+    fn running(&self) -> Vec<Running> {
+        Recorder::running(self)
+    }
+}
+
+/// Connects the HTTP edge with the worker that keeps the past, likewise.
+impl http::Past for Shift {
+    fn playlist<'a>(&'a self, key: &'a StreamKey, wanted: http::Wanted, query: &'a str) -> http::Later<'a, http::Listing> {
+        let stretch = match wanted {
+            http::Wanted::Between(from, to) => shift::Stretch::Between(from, to),
+            http::Wanted::From(from) => shift::Stretch::From(from),
+            http::Wanted::Behind { since, delay } => shift::Stretch::Behind { since, delay },
+        };
+        Box::pin(async move { Shift::playlist(self, key, stretch, query).await.map_err(no_past) })
+    }
+
+    fn piece<'a>(&'a self, key: &'a StreamKey, chunk: i64, n: Option<usize>) -> http::Later<'a, Bytes> {
+        Box::pin(async move { Shift::piece(self, key, chunk, n).await.map_err(no_past) })
+    }
+
+    fn film<'a>(&'a self, key: &'a StreamKey, from: Timestamp, to: Timestamp) -> http::Later<'a, Arc<dyn http::Reel>> {
+        Box::pin(async move {
+            let film = Shift::film(self, key, from, to).await.map_err(no_past)?;
+            Ok(Arc::new(film) as Arc<dyn http::Reel>)
+        })
+    }
+}
+
+impl http::Reel for shift::Film {
+    fn length(&self) -> u64 {
+        shift::Film::length(self)
+    }
+
+    fn read(&self, at: u64, most: usize) -> std::io::Result<Bytes> {
+        shift::Film::read(self, at, most)
+    }
+}
+
+fn no_past(trouble: shift::Trouble) -> Refusal {
+    let status = match trouble {
+        shift::Trouble::Nothing(_) => StatusCode::NOT_FOUND,
+        shift::Trouble::Disk(_) | shift::Trouble::Busy => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    if let shift::Trouble::Disk(error) = &trouble {
+        tracing::warn!(%error, "time shift: a file cannot be read");
+        return Refusal::new(status, "the past cannot be read now");
+    }
+    Refusal::new(status, trouble.to_string())
 }

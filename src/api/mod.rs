@@ -35,6 +35,7 @@ pub mod pull;
 pub mod push;
 pub mod query;
 pub mod record;
+pub mod recorder;
 pub mod reference;
 pub mod reply;
 pub mod rest;
@@ -68,6 +69,7 @@ pub const NOUNS: &[action::Noun] = &[
     template::ACTIONS,
     binding::ACTIONS,
     record::ACTIONS,
+    recorder::ACTIONS,
     usage::ACTIONS,
     charging::ACTIONS,
     mts::ACTIONS,

@@ -4,7 +4,7 @@ use super::action::Entry;
 use super::auth::nonce::Nonces;
 use super::auth::rate::Rates;
 use super::book::Book;
-use super::plane::{Devices, Files, Media};
+use super::plane::{Devices, Files, Media, Recorders};
 use super::settings::{Playback, Settings};
 use super::url::Places;
 use super::{NOUNS, dispatch, openapi, reference};
@@ -33,6 +33,8 @@ pub struct Parts {
     pub devices: Arc<dyn Devices>,
     /// The stored files.
     pub files: Arc<dyn Files>,
+    /// The recordings.
+    pub recorders: Arc<dyn Recorders>,
     /// The keys that sign play URLs.
     pub play_keys: Keys,
     /// The keys that sign push URLs.
@@ -108,6 +110,11 @@ impl Api {
     /// The stored files.
     pub fn files(&self) -> &dyn Files {
         &*self.0.parts.files
+    }
+
+    /// The recordings.
+    pub fn recorders(&self) -> &dyn Recorders {
+        &*self.0.parts.recorders
     }
 
     /// The keys that sign play URLs.

@@ -5,7 +5,7 @@ use super::access::Gate;
 use super::book::Book;
 use super::live::{Callbacks, Follower};
 use super::media::Running;
-use super::plane::{Devices, Files, Media};
+use super::plane::{Devices, Files, Media, Recorders};
 use super::settings::{Playback, Public, Settings};
 use super::url::Places;
 use super::{Api, Parts};
@@ -102,13 +102,27 @@ impl Base {
         self,
         settings: Settings,
         places: Places,
-        (devices, files): (Arc<dyn Devices>, Arc<dyn Files>),
+        (devices, files, recorders): (Arc<dyn Devices>, Arc<dyn Files>, Arc<dyn Recorders>),
         front: Option<Router>,
         tasks: &Tasks,
     ) -> Api {
         let Base { store, clock, book, media, playback, play, push, .. } = self;
         let (play_keys, push_keys) = (play, push);
-        let api = Api::new(Parts { settings, playback, store, book, media, devices, files, play_keys, push_keys, clock, places, front });
+        let api = Api::new(Parts {
+            settings,
+            playback,
+            store,
+            book,
+            media,
+            devices,
+            files,
+            recorders,
+            play_keys,
+            push_keys,
+            clock,
+            places,
+            front,
+        });
         let (sweeper, stop) = (api.clone(), tasks.stopping());
         tasks.spawn("api: forget nonces", async move {
             loop {

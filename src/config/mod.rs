@@ -74,6 +74,8 @@ config! {
     public: crate::api::Public,
     callbacks: crate::api::live::Callbacks,
     notify: crate::worker::notify::Settings,
+    record: crate::worker::record::Settings,
+    timeshift: crate::worker::record::shift::Settings,
     pull: crate::worker::pull::Settings,
     relay: crate::worker::relay::Settings,
     av: crate::worker::av::Settings,

@@ -8,6 +8,7 @@ mod dialogs;
 mod gb28181;
 mod media;
 mod ps;
+mod recording;
 mod rtmp;
 mod rtp;
 mod sip;
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mansrtsp", gb28181::mansrtsp),
     ("nal_depack", rtp::nal_depack),
     ("ps", ps::ps),
+    ("recording", recording::recording),
     ("rtcp", rtp::rtcp),
     ("rtmp_chunk", rtmp::chunk),
     ("rtmp_client", rtmp::client),

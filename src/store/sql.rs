@@ -331,7 +331,21 @@ macro_rules! id_columns {
         }
     )*};
 }
-id_columns!(TenantId, GroupId, DeviceId, DirectoryId, ChannelId, StreamId, TemplateId, RecordId, RecordingId, AlarmId, CallbackId, DepositId, Time);
+id_columns!(
+    TenantId,
+    GroupId,
+    DeviceId,
+    DirectoryId,
+    ChannelId,
+    StreamId,
+    TemplateId,
+    RecordId,
+    RecordingId,
+    AlarmId,
+    CallbackId,
+    DepositId,
+    Time
+);
 
 impl Column for bool {
     fn read(row: &Row, name: &str) -> Result<Self> {

@@ -5,6 +5,7 @@ pub mod dial;
 pub mod ledger;
 pub mod notify;
 pub mod pull;
+pub mod record;
 pub mod relay;
 pub mod segment;
 pub mod storage;

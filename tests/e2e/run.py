@@ -24,6 +24,7 @@ import crash  # noqa: E402, F401
 import tenants  # noqa: E402, F401
 import sipdevices  # noqa: E402, F401
 import day  # noqa: E402, F401
+import record  # noqa: E402, F401
 
 
 def main():

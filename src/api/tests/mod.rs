@@ -12,7 +12,7 @@ mod tenants;
 use super::auth::v1;
 use super::book::Book;
 use super::plane::{
-    Asked, Devices, Diagnosis, Files, Live, Media, Motion, Order, Player, Preset, PresetAct, Recording, Refusal, Target, Trick,
+    Asked, Devices, Diagnosis, Files, Live, Media, Motion, NoRecorders, Order, Player, Preset, PresetAct, Recording, Refusal, Target, Trick,
 };
 use super::query::{self, Given};
 use super::url::Places;
@@ -108,6 +108,7 @@ impl Desk {
             media: media.clone(),
             devices: devices.clone(),
             files: Arc::new(Served),
+            recorders: Arc::new(NoRecorders),
             play_keys: keys("play-key"),
             push_keys: keys("push-key"),
             clock: clock.clone(),

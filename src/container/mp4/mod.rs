@@ -10,6 +10,7 @@ mod fragment;
 mod init;
 mod plan;
 mod scan;
+mod splice;
 #[cfg(test)]
 mod tests;
 

@@ -7,7 +7,7 @@
 use super::reply::{self, Refusal};
 use super::target::{encode, parameter};
 use super::viewers::Viewer;
-use super::{Http, play};
+use super::{Http, past, play};
 use crate::base::id::StreamKey;
 use crate::container::m3u8::{self, Segment, Variant, Window};
 use crate::media::track::{AudioCodec, Tracks, VideoCodec};
@@ -52,6 +52,7 @@ impl Http {
         let made = match parameter(request.uri.query().unwrap_or_default(), TOKEN) {
             _ if request.method == Method::OPTIONS => return reply::options(self.settings(), &request.headers),
             _ if request.method != Method::GET && request.method != Method::HEAD => Err(play::not_allowed()),
+            None if past::is_past(request.uri.query().unwrap_or_default()) => self.past_playlist(request, key, peer).await,
             None => self.master(request, key, peer).await,
             Some(token) => self.media(key, &token).await,
         };
@@ -158,18 +159,9 @@ fn codecs(tracks: &Tracks) -> Vec<String> {
 }
 
 /// The whole, or the one range that was asked for (RFC 9110 §14.2); several ranges get the whole.
-fn ranged(bytes: &Bytes, asked: Option<&HeaderValue>) -> Response<Body> {
-    let spec = asked.and_then(|v| v.to_str().ok()).and_then(|v| v.trim().strip_prefix("bytes=")).filter(|spec| !spec.contains(','));
+pub(super) fn ranged(bytes: &Bytes, asked: Option<&HeaderValue>) -> Response<Body> {
     let len = bytes.len() as u64;
-    let range = spec.and_then(|spec| {
-        let (from, to) = spec.trim().split_once('-')?;
-        match (from.parse::<u64>(), to.parse::<u64>()) {
-            (Ok(from), Ok(to)) if from <= to => Some((from, to.saturating_add(1).min(len))),
-            (Ok(from), Err(_)) if to.is_empty() => Some((from, len)),
-            (Err(_), Ok(last)) if from.is_empty() => Some((len.saturating_sub(last), len)),
-            _ => None,
-        }
-    });
+    let range = reply::range(asked, len).map(|range| (range.start, range.end));
     let mut response = match range {
         None => Response::new(Body::from(bytes.clone())),
         Some((from, to)) if from < to => {

@@ -11,6 +11,7 @@ mod hls;
 mod io;
 mod listener;
 mod metrics;
+mod past;
 mod picture;
 mod play;
 mod reply;
@@ -38,6 +39,7 @@ use std::time::Duration;
 use viewers::Viewers;
 
 pub use hls::{Found, Segments};
+pub use past::{Later, Listing, Past, Reel, Wanted};
 pub use picture::{Pictures, Taken};
 pub use reply::Refusal;
 pub use suffix::Suffixes;
@@ -99,6 +101,8 @@ pub struct Parts {
     pub segments: Arc<dyn Segments>,
     /// Who makes pictures.
     pub pictures: Arc<dyn Pictures>,
+    /// Who keeps the past.
+    pub past: Arc<dyn Past>,
     /// For `/readyz`.
     pub ready: Ready,
 }
@@ -115,6 +119,7 @@ struct Inner {
     formats: flv::Formats,
     viewers: Viewers,
     kept: picture::Kept,
+    passes: past::Passes,
 }
 
 impl Http {
@@ -123,7 +128,16 @@ impl Http {
         let limits = Limits::new(settings.connections, settings.connections_per_address);
         let viewers = Viewers::new(parts.sessions.clone(), parts.registry.clone(), settings.hls_players);
         let kept = picture::Kept::new(parts.registry.clock().clone());
-        let http = Http(Arc::new(Inner { settings, parts, tasks: tasks.clone(), limits, formats: flv::Formats::new(), viewers, kept }));
+        let http = Http(Arc::new(Inner {
+            settings,
+            parts,
+            tasks: tasks.clone(),
+            limits,
+            formats: flv::Formats::new(),
+            viewers,
+            kept,
+            passes: past::Passes::new(),
+        }));
         http.sweep();
         http
     }
@@ -147,6 +161,10 @@ impl Http {
 
     fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    fn passes(&self) -> &past::Passes {
+        &self.0.passes
     }
 
     fn parts(&self) -> &Parts {

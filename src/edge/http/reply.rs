@@ -7,6 +7,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
+use std::ops::Range;
 
 /// Says no: a status and a sentence for the reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,20 @@ impl Refusal {
         allow(headers, settings, request);
         response
     }
+}
+
+/// The one range of bytes that was asked for (RFC 9110 §14.2) of something of this length; an empty one if it lies outside, `None` if
+/// the whole is wanted: several ranges get the whole.
+pub fn range(asked: Option<&HeaderValue>, length: u64) -> Option<Range<u64>> {
+    let spec = asked?.to_str().ok()?.trim().strip_prefix("bytes=").filter(|spec| !spec.contains(','))?;
+    let (from, to) = spec.trim().split_once('-')?;
+    let (from, to) = match (from.parse::<u64>(), to.parse::<u64>()) {
+        (Ok(from), Ok(to)) if from <= to => (from, to.saturating_add(1).min(length)),
+        (Ok(from), Err(_)) if to.is_empty() => (from, length),
+        (Err(_), Ok(last)) if from.is_empty() => (length.saturating_sub(last), length),
+        _ => return None,
+    };
+    Some(if from < to { from..to } else { 0..0 })
 }
 
 /// Lets pages of other sites read the answer, where the settings allow theirs.

@@ -1,5 +1,6 @@
 //! The server over real loopback sockets, on port 0.
 
+mod past;
 mod picture;
 
 use super::*;
@@ -107,13 +108,14 @@ async fn rig_with(settings: Settings, clock: Clock, tls: Option<tokio_rustls::Tl
         access: rules.clone(),
         segments: segments.clone(),
         pictures: painter.clone(),
+        past: Arc::new(past::Canned),
         ready: Arc::new(move || if is_ready.load(Ordering::Relaxed) { Ok(()) } else { Err("rtmp is not open".to_owned()) }),
     };
     let http = Http::new(settings, parts, &tasks);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let router = Router::new().route("/api", get(|| async { "api" })).route("/echo", post(|body: Bytes| async move { body }));
-    http.serve(listener, tls, Suffixes::new().add("jpg", http.pictures()).after(router));
+    http.serve(listener, tls, Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films()).after(router.merge(http.pasts())));
     Rig { http, painter, registry, sessions, rules, clock, ready, at, tasks }
 }
 

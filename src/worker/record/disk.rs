@@ -1,0 +1,95 @@
+//! Does on disk what a recording wants done. Blocking: it runs on a few threads for all recordings.
+
+use super::op::Op;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Slices that one system call takes.
+const SLICES: usize = 512;
+
+/// The open files of one recording.
+#[derive(Debug)]
+pub struct Disk {
+    spool: PathBuf,
+    open: HashMap<u32, Open>,
+    /// How often what was written is forced to the disk; zero: never.
+    sync: Duration,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    synced: Instant,
+}
+
+impl Disk {
+    /// No files yet.
+    pub fn new(spool: &Path, sync: Duration) -> Disk {
+        Disk { spool: spool.to_owned(), open: HashMap::new(), sync }
+    }
+
+    /// Does what is a matter of files, in order; gives back what else there is to do. After an error the rest is not done.
+    pub fn perform(&mut self, ops: Vec<Op>) -> io::Result<Vec<Op>> {
+        let mut rest = Vec::new();
+        for op in ops {
+            match op {
+                Op::Create { file, name } => {
+                    let open = Open { file: File::create(self.spool.join(name))?, synced: Instant::now() };
+                    self.open.insert(file, open);
+                }
+                Op::Write { file, data } => {
+                    let Some(open) = self.open.get_mut(&file) else { continue };
+                    write_all(&mut open.file, &data)?;
+                    if !self.sync.is_zero() && open.synced.elapsed() >= self.sync {
+                        open.file.sync_data()?;
+                        open.synced = Instant::now();
+                    }
+                }
+                Op::Close { file } => drop(self.open.remove(&file)),
+                Op::Note { note } => std::fs::write(self.spool.join(note.name()), note.text())?,
+                other => rest.push(other),
+            }
+        }
+        Ok(rest)
+    }
+}
+
+/// Writes all slices, many in one call.
+fn write_all(file: &mut File, data: &[Bytes]) -> io::Result<()> {
+    for part in data.chunks(SLICES) {
+        let mut slices: Vec<IoSlice<'_>> = part.iter().filter(|bytes| !bytes.is_empty()).map(|bytes| IoSlice::new(bytes)).collect();
+        let mut left = slices.as_mut_slice();
+        while !left.is_empty() {
+            match file.write_vectored(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => IoSlice::advance_slices(&mut left, n),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_slices_are_written_in_order_and_a_full_disk_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = Disk::new(dir.path(), Duration::ZERO);
+        let data: Vec<Bytes> = (0..2_000u32).map(|n| Bytes::from(n.to_be_bytes()[..(n % 5) as usize].to_vec())).collect();
+        let ops = vec![Op::Create { file: 1, name: "a".to_owned() }, Op::Write { file: 1, data: data.clone() }, Op::Close { file: 1 }];
+        assert!(disk.perform(ops).unwrap().is_empty());
+        assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), data.concat());
+        let Ok(file) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+        disk.open.insert(2, Open { file, synced: Instant::now() });
+        let failed = disk.perform(vec![Op::Write { file: 2, data }]).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
+    }
+}

@@ -1,0 +1,328 @@
+//! Reads a stream and has written what its session says.
+
+use super::disk::Disk;
+use super::draft::Note;
+use super::op::Op;
+use super::session::Session;
+use super::{Live, Recorder, draft, repair};
+use crate::container::ts;
+use crate::media::frame::Kind;
+use crate::media::time::Timestamp;
+use crate::media::track::Tracks;
+use crate::model::callback::RecordingEvent;
+use crate::model::record::Format;
+use crate::model::recording::State;
+use crate::runtime::task::Stop;
+use crate::stream::{Class, Derived, Recv, Start, Subscriber, Unit};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a stream that has only just begun may take to bring its sound.
+const SOUND: Duration = Duration::from_secs(1);
+/// How long HLS waits for sound that it carries, before it goes without.
+const OTHER_SOUND: Duration = Duration::from_secs(5);
+/// How long frames gather between two reads: a recording is in no hurry, and waking for each frame is most of what it costs.
+const GATHER: Duration = Duration::from_millis(200);
+/// How often it is looked whether the sound is there.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Records until it is told to stop, or the stream is over and nobody asked for more.
+pub async fn run(recorder: &Recorder, live: &Arc<Live>, stopped: watch::Receiver<bool>, stop: Stop, mut resumed: bool) {
+    let over = || {
+        let (mut stopped, stop) = (stopped.clone(), stop.clone());
+        async move {
+            tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+                () = stop.requested() => {}
+            }
+        }
+    };
+    loop {
+        live.set(State::Waiting);
+        let registry = &recorder.0.parts.registry;
+        let subscriber = tokio::select! {
+            biased;
+            () = over() => return,
+            subscriber = registry.meet(&live.order.key, Class::Worker, Start::Key) => subscriber,
+        };
+        let tracks = tokio::select! {
+            () = over() => return,
+            tracks = known(recorder, &subscriber) => tracks,
+        };
+        live.set(State::Recording);
+        let files = live.order.formats;
+        tracing::info!(stream = %live.order.key, recording = %live.id, formats = %files, "recording: opened");
+        recorder.tell(&live.order, if resumed { RecordingEvent::Resumed } else { RecordingEvent::Started }).await;
+        resumed = true;
+        let ended = both(recorder, live, subscriber, &tracks, &over).await;
+        let (files, bytes) = (live.files.load(Ordering::Relaxed), live.bytes.load(Ordering::Relaxed));
+        let why = if ended { "the stream ended" } else { "it was stopped" };
+        tracing::info!(stream = %live.order.key, recording = %live.id, files, bytes, why, "recording: closed");
+        recorder.tell(&live.order, RecordingEvent::Paused).await;
+        if !ended || !live.on_demand {
+            return;
+        }
+    }
+}
+
+/// The tracks of the stream, when those are there that are to be expected.
+async fn known(recorder: &Recorder, subscriber: &Subscriber) -> Arc<Tracks> {
+    let stream = subscriber.stream();
+    let young = stream.info().since + Timestamp::from(SOUND);
+    while stream.tracks().audio.is_none() && recorder.0.clock.unix() < young {
+        recorder.0.clock.sleep(GLANCE).await;
+    }
+    stream.tracks()
+}
+
+/// Records the formats that take the sound as it is, and beside them HLS of the same pictures with other sound where it must be.
+/// Returns whether the stream ended.
+async fn both<F: Future<Output = ()>>(
+    recorder: &Recorder,
+    live: &Arc<Live>,
+    subscriber: Subscriber,
+    tracks: &Arc<Tracks>,
+    over: &impl Fn() -> F,
+) -> bool {
+    let mut formats: Vec<Format> = live.order.formats.iter().collect();
+    let deaf = tracks.audio.is_some() && ts::carried(tracks).audio.is_none() && formats.contains(&Format::Hls);
+    if deaf {
+        formats.retain(|format| *format != Format::Hls);
+    }
+    let main = async {
+        match formats.is_empty() {
+            true => None,
+            false => Some(Tape::new(recorder, live, subscriber, &formats, tracks).run(over()).await),
+        }
+    };
+    let second = async {
+        if !deaf {
+            return None;
+        }
+        let registry = &recorder.0.parts.registry;
+        let derived = Derived::Aac.of(&live.order.key)?;
+        let heard = match registry.wait_for(&derived, Class::Worker, Start::Key, OTHER_SOUND).await {
+            Ok(heard) => heard,
+            Err(_) => registry.subscribe(&live.order.key, Class::Worker, Start::Key)?,
+        };
+        let tracks = known(recorder, &heard).await;
+        Some(Tape::new(recorder, live, heard, &[Format::Hls], &tracks).run(over()).await)
+    };
+    let (main, second) = tokio::join!(main, second);
+    main.or(second).unwrap_or(true)
+}
+
+/// Records one stream to some formats.
+struct Tape<'a> {
+    recorder: &'a Recorder,
+    live: &'a Arc<Live>,
+    subscriber: Subscriber,
+    session: Session,
+    /// What the first units do not know yet: the tracks of a stream that had just begun.
+    tracks: Arc<Tracks>,
+    formats: &'a [Format],
+    disk: Option<Disk>,
+}
+
+type Writing = tokio::task::JoinHandle<(Disk, io::Result<Vec<Op>>)>;
+
+impl<'a> Tape<'a> {
+    fn new(recorder: &'a Recorder, live: &'a Arc<Live>, subscriber: Subscriber, formats: &'a [Format], tracks: &Arc<Tracks>) -> Tape<'a> {
+        let settings = &recorder.0.parts.settings;
+        let sequence = live.sequence.load(Ordering::Relaxed);
+        let video = tracks.video.is_some();
+        let session = Session::new(live.order.clone(), live.id, sequence, settings.rules(), formats, video);
+        let disk = Some(Disk::new(recorder.0.parts.shelf.spool(), settings.sync.0));
+        Tape { recorder, live, subscriber, session, tracks: tracks.clone(), formats, disk }
+    }
+
+    /// Returns whether the stream ended.
+    async fn run(mut self, over: impl Future<Output = ()>) -> bool {
+        tokio::pin!(over);
+        let clock = self.recorder.0.clock.clone();
+        let settings = self.recorder.0.parts.settings.clone();
+        let most = settings.buffer.bytes();
+        let mut batch = Vec::new();
+        let mut writing: Option<Writing> = None;
+        let mut idle = clock.now() + settings.fragment.0.into();
+        // after a failure nothing is read before this
+        let mut again: Option<Timestamp> = None;
+        let mut gathering: Option<Timestamp> = None;
+        let ended = loop {
+            if writing.is_none() {
+                writing = self.write();
+            }
+            let room = self.session.ops.bytes() <= most && again.is_none();
+            tokio::select! {
+                biased;
+                () = &mut over => break false,
+                done = async { Some(writing.as_mut()?.await) }, if writing.is_some() => {
+                    writing = None;
+                    if let Some(Err(error)) = done.map(|done| self.wrote(done)) {
+                        again = Some(clock.now() + settings.retry.0.into());
+                        self.failed(&error).await;
+                    }
+                }
+                got = self.subscriber.recv(&mut batch), if room && gathering.is_none() => {
+                    match got {
+                        Recv::Units => batch.drain(..).for_each(|unit| { let unit = self.whole(unit); self.session.push(unit); }),
+                        Recv::Lagged { .. } => self.session.lost(),
+                        Recv::Ended(_) => break true,
+                    }
+                    idle = clock.now() + settings.fragment.0.into();
+                    if self.subscriber.place().next >= self.subscriber.stream().head() {
+                        gathering = Some(clock.now() + GATHER.into());
+                    }
+                }
+                () = clock.sleep_until(gathering.unwrap_or_default()), if gathering.is_some() => gathering = None,
+                () = clock.sleep_until(idle), if room => {
+                    self.session.idle();
+                    idle = clock.now() + settings.fragment.0.into();
+                }
+                () = clock.sleep_until(again.unwrap_or_default()), if again.is_some() => {
+                    again = None;
+                    self.session.lost();
+                    self.live.set(State::Recording);
+                }
+            }
+            self.live.sequence.fetch_max(self.session.sequence(), Ordering::Relaxed);
+        };
+        if !ended {
+            self.read_on(&mut batch).await;
+        }
+        if let Some(writing) = writing.take()
+            && let Err(error) = self.wrote(writing.await)
+        {
+            self.failed(&error).await;
+        }
+        self.session.end();
+        while let Some(writing) = self.write() {
+            if let Err(error) = self.wrote(writing.await) {
+                self.failed(&error).await;
+            }
+        }
+        ended
+    }
+
+    /// Takes what is there already.
+    async fn read_on(&mut self, batch: &mut Vec<Arc<Unit>>) {
+        let head = self.subscriber.stream().head();
+        while self.subscriber.place().next < head {
+            tokio::select! {
+                biased;
+                Recv::Units = self.subscriber.recv(batch) => {
+                    for unit in batch.drain(..) {
+                        let unit = self.whole(unit);
+                        self.session.push(unit);
+                    }
+                }
+                () = std::future::ready(()) => return,
+            }
+        }
+    }
+
+    /// A unit that came before the sound was known belongs to the same file as those after it.
+    fn whole(&self, unit: Arc<Unit>) -> Arc<Unit> {
+        let same = match (&unit.tracks.video, &self.tracks.video) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        if !same || unit.tracks.audio.is_some() || self.tracks.audio.is_none() || unit.frame.kind == Kind::Audio {
+            return unit;
+        }
+        let mut whole = Unit::new(unit.seq, unit.frame.clone(), self.tracks.clone(), unit.wall);
+        (whole.announce, whole.discontinuity) = (unit.announce, unit.discontinuity);
+        Arc::new(whole)
+    }
+
+    /// Has what waits written.
+    fn write(&mut self) -> Option<Writing> {
+        if self.session.ops.is_empty() {
+            return None;
+        }
+        let mut disk = self.disk.take()?;
+        let ops = self.session.ops.take();
+        for op in &ops {
+            match op {
+                Op::Write { data, .. } => {
+                    self.live.bytes.fetch_add(data.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::Relaxed);
+                }
+                Op::Note { note } => drop(super::lock(&self.recorder.0.busy).insert(note.stem())),
+                _ => {}
+            }
+        }
+        let writers = self.recorder.0.writers.clone();
+        Some(tokio::spawn(async move {
+            let _turn = writers.acquire_owned().await;
+            let work = move || {
+                let done = disk.perform(ops);
+                (disk, done)
+            };
+            match tokio::task::spawn_blocking(work).await {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            }
+        }))
+    }
+
+    /// What was written, and what is to be done behind it.
+    fn wrote(&mut self, done: Result<(Disk, io::Result<Vec<Op>>), tokio::task::JoinError>) -> Result<(), io::Error> {
+        let (disk, rest) = done.map_err(io::Error::other)?;
+        self.disk = Some(disk);
+        for op in rest? {
+            match op {
+                Op::Finish { note, end } => self.finish(note, end),
+                Op::Gap { start, end } => self.gap(start, end),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, note: Box<Note>, end: Timestamp) {
+        let (recorder, live) = (self.recorder.clone(), self.live.clone());
+        // not one of the tasks: they are told to stop before this is done, and the files shall be finished then as well
+        repair::spawn(&recorder.clone(), async move {
+            if repair::finish(&recorder, &note, Some(end)).await {
+                live.files.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    fn gap(&self, start: Timestamp, end: Timestamp) {
+        // one gap, whatever number of formats; HLS beside others is told by those
+        if self.formats == [Format::Hls] && self.live.order.formats.iter().count() > 1 {
+            return;
+        }
+        let draft = draft::gap(&self.live.order, self.live.id, start, end);
+        let store = self.recorder.0.parts.store.clone();
+        let stream = self.live.order.key.clone();
+        repair::spawn(self.recorder, async move {
+            if let Err(error) = store.add_records(vec![draft]).await {
+                tracing::warn!(%error, %stream, "a gap in a recording was not written down");
+            }
+        });
+    }
+
+    /// Writing failed: the file ends where it is.
+    async fn failed(&mut self, error: &io::Error) {
+        let settings = &self.recorder.0.parts.settings;
+        if self.disk.is_none() {
+            self.disk = Some(Disk::new(self.recorder.0.parts.shelf.spool(), settings.sync.0));
+        }
+        self.session.abandon();
+        let first = {
+            let mut now = super::lock(&self.live.now);
+            let first = now.0 != State::Failing && now.1 != error.to_string();
+            *now = (State::Failing, error.to_string());
+            first
+        };
+        if first {
+            tracing::error!(stream = %self.live.order.key, recording = %self.live.id, %error, "recording: writing failed; it is tried again");
+            self.recorder.tell(&self.live.order, RecordingEvent::Error).await;
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! Sessions in media time onto a real disk, and recordings in manual time.
+
+use super::disk::Disk;
+use super::draft::Note;
+use super::op::Op;
+use super::session::{Rules, Session};
+use super::*;
+use crate::base::id::{SessionId, StreamKey};
+use crate::container::flv::tag;
+use crate::container::ts::demux;
+use crate::media::frame::{Frame, Kind};
+use crate::media::nal::{self, Family};
+use crate::media::sets::Follow;
+use crate::media::time::Timestamp;
+use crate::media::track::{AudioCodec, AudioTrack, Track, Tracks, VideoTrack};
+use crate::model::binding::{How, Instance};
+use crate::model::group::{self, InProtocol};
+use crate::model::id::{GroupId, StreamId, TenantId};
+use crate::model::page::Page;
+use crate::model::path::Purpose;
+use crate::model::record::{Filter, Format, Kind as RecordKind, Record};
+use crate::model::recording::Paths;
+use crate::model::template::{self, Body, Formats, Storage, Trigger};
+use crate::model::tenant::Scope;
+use crate::stream::{Publisher, Raw, Source, Unit};
+use bytes::Bytes;
+use std::io::Cursor;
+
+pub(super) const WALL: i64 = 1_700_000_000_000;
+const H264: &[u8] = include_bytes!("../../../fixtures/clips/bframes.h264");
+const ALL: [Format; 3] = [Format::Mp4, Format::Flv, Format::Hls];
+
+pub(super) fn ms(n: i64) -> Timestamp {
+    Timestamp::from_millis(n)
+}
+
+pub(super) fn video() -> VideoTrack {
+    let mut follow = Follow::new(Family::H264);
+    let access = nal::from_units(Family::H264, nal::annex_b(H264).take(8));
+    follow.take(&access.sets).unwrap();
+    VideoTrack { reorder: Some(0), ..follow.track().unwrap().clone() }
+}
+
+fn aac() -> AudioTrack {
+    AudioTrack { codec: AudioCodec::Aac { config: Bytes::from_static(&[0x15, 0x88]) }, sample_rate: 8_000, channels: 1 }
+}
+
+pub(super) fn both() -> Arc<Tracks> {
+    Arc::new(Tracks { video: Some(Arc::new(video())), audio: Some(Arc::new(aac())) })
+}
+
+/// A slice whose last 4 bytes number it.
+fn picture(n: u32) -> Bytes {
+    let size = 300 + n % 97;
+    let mut data = (size + 5).to_be_bytes().to_vec();
+    data.push(0x41);
+    data.extend(std::iter::repeat_n(0x55, size as usize));
+    data.extend(n.to_be_bytes());
+    Bytes::from(data)
+}
+
+pub(super) fn unit(tracks: &Arc<Tracks>, kind: Kind, at: i64, key: bool) -> Unit {
+    let data =
+        if kind == Kind::Video { picture(at as u32) } else { Bytes::from([vec![7; 40], (at as u32).to_be_bytes().to_vec()].concat()) };
+    Unit::new(0, Frame { kind, dts: ms(at), pts: ms(at), key, data }, tracks.clone(), ms(WALL + at))
+}
+
+pub(super) fn order(interval: u32, formats: Formats) -> Order {
+    Order {
+        owner: TenantId(1),
+        group: GroupId(2),
+        stream: StreamId(3),
+        key: StreamKey::parse("app/3").unwrap(),
+        template: None,
+        formats,
+        interval,
+        paths: Paths::default(),
+        storage: Storage::default(),
+        bucket_key: None,
+        expired: 2,
+        callback: None,
+    }
+}
+
+/// A session whose files lie in a folder.
+struct Rig {
+    dir: tempfile::TempDir,
+    disk: Disk,
+    session: Session,
+    ended: Vec<(Note, Timestamp)>,
+    gaps: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Rig {
+    fn new(interval: u32, align: bool) -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let rules = Rules { fragment: Duration::from_secs(2), align, segment: Duration::from_secs(4) };
+        let order = Arc::new(order(interval, ALL.into_iter().collect()));
+        let session = Session::new(order, RecordingId(9), 0, rules, &ALL, true);
+        let disk = Disk::new(dir.path(), Duration::ZERO);
+        Rig { dir, disk, session, ended: Vec::new(), gaps: Vec::new() }
+    }
+
+    fn drain(&mut self) {
+        for op in self.disk.perform(self.session.ops.take()).unwrap() {
+            match op {
+                Op::Finish { note, end } => self.ended.push((*note, end)),
+                Op::Gap { start, end } => self.gaps.push((start, end)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn push(&mut self, unit: Unit) {
+        self.session.push(Arc::new(unit));
+        self.drain();
+    }
+
+    /// Pictures at 25 a second with a key frame every `gop` ms; a frame of sound every 64 ms, which comes up to 120 ms late.
+    fn run(&mut self, tracks: &Arc<Tracks>, from: i64, to: i64, gop: i64) {
+        for at in (from..to).step_by(40) {
+            self.push(unit(tracks, Kind::Video, at, at % gop == 0));
+            for sound in (at - 120..at - 80).filter(|sound| sound % 64 == 0 && *sound >= from) {
+                self.push(unit(tracks, Kind::Audio, sound, true));
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.session.end();
+        self.drain();
+    }
+
+    fn of(&self, format: Format) -> Vec<&(Note, Timestamp)> {
+        self.ended.iter().filter(|(note, _)| note.format == format).collect()
+    }
+
+    /// The numbers of pictures and of frames of sound that a file holds, and its length in milliseconds.
+    fn read(&self, note: &Note) -> (Vec<u32>, Vec<u32>, i64) {
+        read(self.dir.path(), note)
+    }
+
+    /// All that files of a format hold.
+    fn all(&self, format: Format) -> (Vec<u32>, Vec<u32>) {
+        let (mut pictures, mut sound) = (Vec::new(), Vec::new());
+        for (note, _) in self.of(format) {
+            let read = self.read(note);
+            pictures.extend(read.0);
+            sound.extend(read.1);
+        }
+        (pictures, sound)
+    }
+}
+
+pub(super) fn number(data: &[u8]) -> u32 {
+    u32::from_be_bytes(*data.last_chunk().unwrap())
+}
+
+fn read(spool: &std::path::Path, note: &Note) -> (Vec<u32>, Vec<u32>, i64) {
+    let (mut pictures, mut sound) = (Vec::new(), Vec::new());
+    if note.format == Format::Hls {
+        let listed = playlist::segments(spool, note).unwrap();
+        for segment in &listed {
+            let bytes = std::fs::read(segment.file.as_ref().unwrap()).unwrap();
+            let read = demux::read(&bytes).unwrap();
+            pictures.extend(read.pes.iter().filter(|pes| pes.pid == 0x100).map(|pes| number(&pes.data)));
+            // each frame of sound is its ADTS header and 44 bytes
+            sound.extend(read.stream(0x101).chunks(51).map(number));
+        }
+        let made = playlist::make(spool, note, None, &listed).unwrap();
+        return (pictures, sound, made.map_or(0, |made| made.duration_ms));
+    }
+    let Some(made) = finish::make(spool, note).unwrap() else { return (pictures, sound, 0) };
+    let bytes = std::fs::read(&made.file).unwrap();
+    assert_eq!(bytes.len() as u64, made.size);
+    if note.format == Format::Mp4 {
+        let mut reader = ::mp4::Mp4Reader::read_header(Cursor::new(&bytes), made.size).unwrap();
+        assert!(!reader.is_fragmented());
+        for (id, out) in [(1, &mut pictures), (2, &mut sound)] {
+            for n in 1..=reader.sample_count(id).unwrap_or(0) {
+                out.push(number(&reader.read_sample(id, n).unwrap().unwrap().bytes));
+            }
+        }
+        return (pictures, sound, made.duration_ms);
+    }
+    let mut reader = tag::Reader::new(1 << 20);
+    let mut input = &bytes[..];
+    while let Some(tag) = reader.read(&mut input).unwrap() {
+        match (tag.kind, tag.data.get(1)) {
+            (tag::kind::VIDEO, Some(1)) => pictures.push(number(&tag.data)),
+            (tag::kind::AUDIO, Some(1)) => sound.push(number(&tag.data)),
+            _ => {}
+        }
+    }
+    (pictures, sound, made.duration_ms)
+}
+
+#[test]
+fn consecutive_files_hold_every_frame_once_in_every_format() {
+    let tracks = both();
+    let mut rig = Rig::new(10, false);
+    rig.run(&tracks, 0, 34_000, 2_000);
+    rig.end();
+    for format in ALL {
+        let files = rig.of(format);
+        let times: Vec<(i64, i64)> = files.iter().map(|(note, end)| (note.start().as_millis() - WALL, end.as_millis() - WALL)).collect();
+        assert_eq!(times, [(0, 10_000), (10_000, 20_000), (20_000, 30_000), (30_000, 34_000)], "{format}");
+        let (pictures, mut sound) = rig.all(format);
+        assert_eq!(pictures, (0..34_000).step_by(40).collect::<Vec<_>>(), "{format}");
+        sound.sort_unstable();
+        assert_eq!(sound, (0..33_920).step_by(64).take(sound.len()).collect::<Vec<_>>(), "{format}");
+        assert!(sound.len() > 525, "{format}: {}", sound.len());
+        let length = rig.read(&files[1].0).2;
+        assert!((9_990..10_130).contains(&length), "{format}: {length}");
+    }
+    assert!(rig.gaps.is_empty());
+}
+
+#[test]
+fn files_begin_at_the_full_minute_where_that_is_wanted() {
+    let tracks = both();
+    let mut rig = Rig::new(60, true);
+    // the clock shows 20 s past the minute at first
+    assert_eq!(WALL / 1_000 % 60, 20);
+    rig.run(&tracks, 0, 130_000, 1_000);
+    rig.end();
+    let starts: Vec<i64> = rig.of(Format::Mp4).iter().map(|(note, _)| note.start().as_millis() - WALL).collect();
+    assert_eq!(starts, [0, 40_000, 100_000]);
+}
+
+#[test]
+fn a_codec_that_changes_each_second_costs_no_frame() {
+    let first = both();
+    let other = VideoTrack { width: 640, ..video() };
+    let second = Arc::new(Tracks { video: Some(Arc::new(other)), audio: first.audio.clone() });
+    let mut rig = Rig::new(3600, false);
+    for second_of in 0..12 {
+        let tracks = if second_of % 2 == 0 { &first } else { &second };
+        rig.run(tracks, second_of * 1_000, second_of * 1_000 + 1_000, 1_000);
+    }
+    rig.end();
+    for format in ALL {
+        assert_eq!(rig.of(format).len(), 12, "{format}");
+        assert_eq!(rig.all(format).0, (0..12_000).step_by(40).collect::<Vec<_>>(), "{format}");
+    }
+}
+
+#[test]
+fn missing_time_is_a_gap_and_a_clock_that_is_set_is_not_believed() {
+    let tracks = both();
+    let mut rig = Rig::new(3600, false);
+    rig.run(&tracks, 0, 5_000, 1_000);
+    let mut back = unit(&tracks, Kind::Video, 12_000, true);
+    back.discontinuity = true;
+    rig.push(back);
+    assert_eq!(rig.gaps, [(ms(WALL + 5_000), ms(WALL + 12_000))]);
+    for at in (12_040..20_000).step_by(40) {
+        let mut unit = unit(&tracks, Kind::Video, at, at % 1_000 == 0);
+        // the clock was set forward by an hour in the middle
+        if at > 15_000 {
+            unit.wall = unit.wall + ms(3_600_000);
+        }
+        rig.push(unit);
+    }
+    rig.end();
+    let ends: Vec<i64> = rig.of(Format::Flv).iter().map(|(_, end)| end.as_millis() - WALL).collect();
+    assert_eq!(ends, [5_000, 20_000]);
+}
+
+#[test]
+fn a_crash_costs_the_last_fragment_at_most() {
+    let tracks = both();
+    for crash in [3_000, 7_960, 12_480, 19_000] {
+        let mut rig = Rig::new(3600, false);
+        rig.run(&tracks, 0, crash, 2_000);
+        // what was not written is lost, and what was written last is torn
+        let notes: Vec<Note> = std::fs::read_dir(rig.dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "json"))
+            .map(|path| Note::parse(&std::fs::read_to_string(path).unwrap()).unwrap())
+            .collect();
+        assert_eq!(notes.len(), 3);
+        for note in &notes {
+            let draft = rig.dir.path().join(note.draft());
+            if note.format != Format::Hls {
+                let torn = [std::fs::read(&draft).unwrap(), vec![9, 0, 1, 2, 0, 0, 0]].concat();
+                std::fs::write(&draft, torn).unwrap();
+            } else {
+                let torn = [std::fs::read(&draft).unwrap(), b"{\"mark\":{\"by".to_vec()].concat();
+                std::fs::write(&draft, torn).unwrap();
+            }
+            let (pictures, sound, length) = rig.read(note);
+            let format = note.format;
+            assert_eq!(pictures, (0..).step_by(40).take(pictures.len()).collect::<Vec<_>>(), "{format}");
+            let lost = crash - pictures.len() as i64 * 40;
+            assert!(lost <= 2_080, "{format}: {lost} ms of {crash} are lost");
+            assert!(!sound.is_empty() && (length - pictures.len() as i64 * 40).abs() < 200, "{format}: {length}");
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_file_where_it_is_whole() {
+    let tracks = both();
+    let mut rig = Rig::new(3600, false);
+    rig.run(&tracks, 0, 5_000, 1_000);
+    // nothing of this reaches the disk
+    for at in (5_000..9_000).step_by(40) {
+        rig.session.push(Arc::new(unit(&tracks, Kind::Video, at, at % 1_000 == 0)));
+    }
+    rig.session.abandon();
+    rig.drain();
+    rig.run(&tracks, 12_000, 15_000, 1_000);
+    rig.end();
+    let pictures = rig.all(Format::Mp4).0;
+    let (old, new): (Vec<u32>, Vec<u32>) = pictures.iter().partition(|n| **n < 12_000);
+    assert_eq!(old, (0..).step_by(40).take(old.len()).collect::<Vec<_>>());
+    assert!(old.len() >= 75, "{}", old.len());
+    assert_eq!(new, (12_000..15_000).step_by(40).collect::<Vec<_>>());
+    let (start, end) = rig.gaps[0];
+    assert!(start < end && end == ms(WALL + 12_000) && rig.gaps.len() == 1);
+}
+
+/// A server's worth of parts.
+struct Live {
+    dir: tempfile::TempDir,
+    clock: Clock,
+    store: Store,
+    registry: Registry,
+    recorder: Recorder,
+    tasks: Tasks,
+}
+
+async fn live() -> Live {
+    let dir = tempfile::tempdir().unwrap();
+    let (clock, tasks) = (Clock::manual(ms(WALL)), Tasks::new());
+    let store = Store::open(&store::Settings::default(), dir.path(), clock.clone()).await.unwrap();
+    let registry = Registry::new(crate::stream::Settings::default(), clock.clone(), &tasks);
+    let shelf = Shelf::open(Default::default(), dir.path(), store.clone(), clock.clone(), 1000).await.unwrap();
+    let parts = Parts {
+        settings: Settings { fragment: Span::secs(1), ..Settings::default() },
+        registry: registry.clone(),
+        store: store.clone(),
+        shelf,
+        domain: "vs.example.com".to_owned(),
+        callbacks: 1000,
+    };
+    let recorder = Recorder::start(parts, &tasks);
+    Live { dir, clock, store, registry, recorder, tasks }
+}
+
+impl Live {
+    /// A stream that the API knows.
+    async fn stream(&self) -> crate::model::stream::Stream {
+        let draft = group::Draft::new("g", InProtocol::Rtmp, "flv".parse().unwrap());
+        let group = self.store.create_group(Scope::Operator, draft).await.unwrap();
+        self.store.create_streams(Scope::Operator, group.id, vec!["cam".to_owned()]).await.unwrap().remove(0)
+    }
+
+    async fn template(&self, interval: u32) -> template::Template {
+        let path = crate::model::path::PathTemplate::default_of;
+        let record = template::Record {
+            interval,
+            formats: "mp4,flv".parse().unwrap(),
+            mp4: path(Purpose::Mp4),
+            flv: path(Purpose::Flv),
+            hls_m3u8: path(Purpose::HlsM3u8),
+            hls_ts: path(Purpose::HlsTs),
+            trigger: Trigger::Auto,
+            expired: 1,
+        };
+        let callback = Some("http://127.0.0.1:9/cb".to_owned());
+        let draft = template::Draft {
+            name: "t".to_owned(),
+            description: String::new(),
+            callback,
+            storage: Storage::default(),
+            body: Body::Record(record),
+        };
+        self.store.create_template(Scope::Operator, draft).await.unwrap()
+    }
+
+    fn publish(&self, key: &StreamKey) -> Publisher {
+        let mut publisher = self.registry.publish(key, Source { protocol: "test", peer: String::new(), session: SessionId(1) }).unwrap();
+        publisher.set_track(Track::Video(video()));
+        publisher.set_track(Track::Audio(aac()));
+        publisher
+    }
+
+    /// Pictures of 40 ms; the clock and the tasks go along.
+    async fn run(&self, publisher: &mut Publisher, from: i64, to: i64) {
+        for at in (from..to).step_by(40) {
+            publisher.push(Raw { kind: Kind::Video, dts: Some(ms(at)), pts: ms(at), key: at % 1_000 == 0, data: picture(at as u32) });
+            self.clock.advance(Duration::from_millis(40));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits, in real time, until something is so.
+    async fn until<T>(&self, what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+        for _ in 0..500 {
+            if let Some(found) = check().await {
+                return found;
+            }
+            self.clock.advance(Duration::from_millis(20));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{what}: never");
+    }
+
+    async fn records(&self, stream: StreamId, kind: RecordKind) -> Vec<Record> {
+        let filter = Filter { stream, kind, from: Time(0), to: Time(i64::MAX / 2) };
+        self.store.records(Scope::Operator, filter, Page::default()).await.unwrap().items
+    }
+
+    async fn close(self) {
+        self.tasks.finish(Duration::from_secs(5)).await;
+        self.recorder.close(Duration::from_secs(5)).await;
+        self.store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_is_bound_records_at_once_and_one_that_is_unbound_ends() {
+    let live = live().await;
+    let stream = live.stream().await;
+    let (key, instance) = (stream.key().unwrap(), Instance::Stream(stream.id));
+    let mut publisher = live.publish(&key);
+    live.run(&mut publisher, 0, 1_000).await;
+    assert!(live.recorder.running().is_empty());
+    let template = live.template(4).await;
+    live.store.bind(Scope::Operator, template.id, instance, How::default()).await.unwrap();
+    let running = live.until("recording", async || live.recorder.running().pop().filter(|r| r.state == State::Recording)).await;
+    assert_eq!((running.stream, running.template, running.on_demand), (stream.id, Some(template.id), false));
+    live.run(&mut publisher, 1_000, 11_000).await;
+    let records = live.until("two files", async || Some(live.records(stream.id, RecordKind::Record).await).filter(|r| r.len() >= 4)).await;
+    for record in &records {
+        assert_eq!((record.recording, record.template), (Some(running.id), Some(template.id)));
+        assert!(record.duration_ms > 2_900 && record.size > 1_000 && record.width > 0, "{record:?}");
+        let file = live.dir.path().join("records").join(&record.place.object);
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), record.size, "{}", file.display());
+    }
+    live.store.unbind(Scope::Operator, Some(template.id), None, instance).await.unwrap();
+    live.until("no recording", async || live.recorder.running().is_empty().then_some(())).await;
+    let last = live
+        .until("the last files", async || Some(live.records(stream.id, RecordKind::Record).await).filter(|r| r.len() > records.len()))
+        .await;
+    assert!(last.len() >= 6);
+    let spool = live.recorder.0.parts.shelf.spool().to_owned();
+    live.until("drafts are gone", async || (std::fs::read_dir(&spool).unwrap().count() == 0).then_some(())).await;
+    let told = live.store.take_callbacks(100, Duration::from_secs(1), &[]).await.unwrap();
+    assert!(told.iter().any(|w| w.draft.body.contains("record_started")), "{told:?}");
+    drop(publisher);
+    live.close().await;
+}
+
+#[tokio::test]
+async fn a_recording_on_demand_begins_in_the_past_waits_for_its_stream_and_leaves_nothing_when_stopped() {
+    let live = live().await;
+    let stream = live.stream().await;
+    let key = stream.key().unwrap();
+    let asked = Order {
+        stream: stream.id,
+        group: stream.group,
+        owner: stream.owner,
+        key: key.clone(),
+        ..order(3600, Formats::NONE.with(Format::Mp4))
+    };
+    assert_eq!(live.recorder.record(Order { formats: Formats::NONE, ..asked.clone() }).await, Err(Refused::Nothing));
+    let mut publisher = live.publish(&key);
+    live.run(&mut publisher, 0, 1_600).await;
+    let id = live.recorder.record(asked).await.unwrap();
+    live.run(&mut publisher, 1_600, 4_000).await;
+    assert!(live.recorder.stop(id).await && !live.recorder.stop(id).await);
+    let records = live
+        .until("the file", async || Some(live.store.records_of_recording(Scope::Operator, id, 10).await.unwrap()).filter(|r| !r.is_empty()))
+        .await;
+    // from the key frame that was there before it was asked for
+    assert_eq!((records.len(), records[0].start), (1, Time(WALL + 1_000)), "{records:?}");
+    assert!((records[0].duration_ms - 3_000).abs() <= 80, "{records:?}");
+    drop(publisher);
+    live.close().await;
+}
+
+#[tokio::test]
+async fn drafts_that_a_crash_left_are_finished_at_the_next_start() {
+    let tracks = both();
+    let mut rig = Rig::new(3600, false);
+    rig.run(&tracks, 0, 7_000, 2_000);
+    let live = live().await;
+    let stream = live.stream().await;
+    let spool = live.recorder.0.parts.shelf.spool().to_owned();
+    for entry in std::fs::read_dir(rig.dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mut bytes = std::fs::read(entry.path()).unwrap();
+        if entry.path().extension().is_some_and(|end| end == "json") {
+            bytes = String::from_utf8(bytes).unwrap().replace("\"stream\":\"3\"", &format!("\"stream\":\"{}\"", stream.id)).into();
+        }
+        std::fs::write(spool.join(entry.file_name()), bytes).unwrap();
+    }
+    std::fs::write(spool.join("1-1-mp4.json"), "{\"version\":1").unwrap();
+    live.clock.advance(Duration::from_secs(61));
+    let records =
+        live.until("three files", async || Some(live.records(stream.id, RecordKind::Record).await).filter(|r| r.len() == 3)).await;
+    assert!(records.iter().all(|r| r.start == Time(WALL) && r.duration_ms > 4_900), "{records:?}");
+    let hls = records.iter().find(|r| r.format == Some(Format::Hls)).unwrap();
+    let root = live.dir.path().join("records");
+    let text = std::fs::read_to_string(root.join(&hls.place.object)).unwrap();
+    let list = hls_m3u8::MediaPlaylist::try_from(text.as_str()).unwrap();
+    let folder = root.join(&hls.place.object).parent().unwrap().to_owned();
+    assert!(list.segments.values().all(|s| folder.join(s.uri().as_ref()).exists()), "{text}");
+    live.close().await;
+}

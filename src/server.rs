@@ -249,7 +249,7 @@ fn open_http(settings: &http::Settings, http: &Http, listener: tokio::net::TcpLi
     Ok(())
 }
 
-/// Connects the ledger with the sessions of all edges.
+/// Connects the ledger with the sessions of all edges, and with the recorder.
 struct Counted {
     sessions: Sessions,
     recorder: Recorder,
@@ -261,7 +261,8 @@ impl ledger::Sources for Counted {
     }
 
     fn recorded(&self, tell: &mut dyn FnMut(&StreamKey)) {
-        self.recorder.running().iter().filter(|r| r.state == State::Recording).for_each(|r| tell(&r.key));
+        let running = self.recorder.running().into_iter().filter(|r| r.state == State::Recording);
+        running.map(|r| r.key).collect::<std::collections::BTreeSet<_>>().iter().for_each(tell);
     }
 }
 

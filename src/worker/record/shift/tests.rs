@@ -6,7 +6,6 @@ use super::past::{Stretch, find};
 use super::sink::Chunks;
 use super::*;
 use crate::media::frame::Kind;
-use crate::media::time::Timestamp;
 use crate::media::track::{Tracks, VideoTrack};
 use crate::worker::record::disk::Disk;
 use crate::worker::record::session::{Rules, Session};

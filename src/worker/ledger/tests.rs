@@ -276,6 +276,7 @@ async fn a_known_load_gives_the_numbers_computed_by_hand() {
         group: one,
         owner: OPERATOR,
         template: None,
+        recording: None,
         kind,
         format: Some(format),
         place: record::Place { endpoint: String::new(), bucket: String::new(), object: "o".to_owned() },

@@ -24,6 +24,7 @@ pub mod edge;
 pub mod worker;
 // L5
 pub mod api;
+pub mod console;
 // L6
 pub mod config;
 // L7

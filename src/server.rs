@@ -7,6 +7,7 @@ use crate::api::url::Places;
 use crate::api::{self, Public};
 use crate::base::id::StreamKey;
 use crate::config::Config;
+use crate::console;
 use crate::container::m3u8::Window;
 use crate::edge::gb28181;
 use crate::edge::gb28181::media::{self, Media};
@@ -98,9 +99,15 @@ impl Server {
         let devices = open_gb28181(&config, (&registry, &sessions), &store, &clock, &edges).await?;
         let shelf = open_shelf(&config, &store, &clock).await?;
         let recorder = open_recorder(&config, (&registry, &store), shelf, places.host.clone(), &core);
-        let api = base.api(config.api.clone(), places, (Arc::new(devices), files, Arc::new(recorder.clone())), None, &core);
+        let api = base.api(
+            config.api.clone(),
+            places,
+            (Arc::new(devices), files, Arc::new(recorder.clone())),
+            console::front(&config.console),
+            &core,
+        );
         let fixed = crate::api::router(api.clone()).merge(crate::api::live_stats::router(api.clone()));
-        let fixed = fixed.merge(crate::api::license::router(api)).merge(http.pasts());
+        let fixed = fixed.merge(crate::api::license::router(api)).merge(console::assets(&config.console)).merge(http.pasts());
         let suffixes = http::Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films());
         open_http(&config.http, &http, bound, suffixes.after(fixed))?;
 

@@ -28,8 +28,10 @@ pub mod media;
 pub mod mts;
 pub mod openapi;
 pub mod order;
+pub mod overview;
 pub mod param;
 pub mod plane;
+pub mod play;
 pub mod ptz;
 pub mod pull;
 pub mod push;
@@ -76,6 +78,8 @@ pub const NOUNS: &[action::Noun] = &[
     directory::ACTIONS,
     ptz::ACTIONS,
     order::ACTIONS,
+    play::ACTIONS,
+    overview::ACTIONS,
     delivery::ACTIONS,
     licensing::ACTIONS,
 ];

@@ -306,15 +306,13 @@ impl Action for DescribeStreamURL {
             return Err(Error::invalid("OutProtocol", format!("must be one that the stream's group allows: {}", group.out_protocols)));
         }
         let key = match self.kind.unwrap_or(PlayType::Live) {
-            PlayType::Vod => self.playback(cx, &stream).await?,
+            PlayType::Vod => {
+                let from = self.from.ok_or_else(|| Error::missing("StartTime"))?.0;
+                let to = self.to.ok_or_else(|| Error::missing("EndTime"))?.0;
+                playback(cx, &stream, from, to).await?
+            }
             PlayType::Live => match &self.rule {
-                Some(rule) if !cx.book().rule(stream.id, &rule.0).await? => {
-                    return Err(Error::invalid(
-                        "Transcode",
-                        "must be the name of a rule of a transcode template that is bound to the stream",
-                    ));
-                }
-                Some(rule) => StreamKey::new(&stream.app, &format!("{}_{}", stream.id, rule.0)).map_err(Error::internal)?,
+                Some(rule) => output(cx, &stream, &rule.0).await?,
                 None => stream.key().map_err(Error::internal)?,
             },
         };
@@ -328,23 +326,27 @@ impl Action for DescribeStreamURL {
     }
 }
 
-impl DescribeStreamURL {
-    /// Opens a playback of the device's own recording.
-    async fn playback(&self, cx: &Context, stream: &stream::Stream) -> Result<StreamKey, Error> {
-        let from = self.from.ok_or_else(|| Error::missing("StartTime"))?.0;
-        let to = self.to.ok_or_else(|| Error::missing("EndTime"))?.0;
-        if from >= to {
-            return Err(Error::invalid("EndTime", "must lie behind StartTime"));
-        }
-        if stream.device.is_none() {
-            return Err(Error::invalid("Type", "must be live: a pushed stream has no device that records it"));
-        }
-        let (target, ..) = pull::target(cx, stream).await?;
-        Ok(cx.devices().playback(target, from, to, cx.settings().device_patience.0).await?)
+/// Opens a playback of what the device itself recorded, between two unix times.
+pub(super) async fn playback(cx: &Context, stream: &stream::Stream, from: i64, to: i64) -> Result<StreamKey, Error> {
+    if from >= to {
+        return Err(Error::invalid("EndTime", "must lie behind StartTime"));
     }
+    if stream.device.is_none() {
+        return Err(Error::invalid("Type", "must be live: a pushed stream has no device that records it"));
+    }
+    let (target, ..) = pull::target(cx, stream).await?;
+    Ok(cx.devices().playback(target, from, to, cx.settings().device_patience.0).await?)
 }
 
-fn default_expiry(api: &Api) -> i64 {
+/// The output of a transcode rule that is bound to the stream.
+pub(super) async fn output(cx: &Context, stream: &stream::Stream, rule: &str) -> Result<StreamKey, Error> {
+    if !cx.book().rule(stream.id, rule).await? {
+        return Err(Error::invalid("Transcode", "must be the name of a rule of a transcode template that is bound to the stream"));
+    }
+    StreamKey::new(&stream.app, &format!("{}_{rule}", stream.id)).map_err(Error::internal)
+}
+
+pub(super) fn default_expiry(api: &Api) -> i64 {
     i64::try_from(api.playback().expire.0.as_secs()).unwrap_or(i64::MAX).max(1)
 }
 

@@ -71,6 +71,7 @@ config! {
     usage: crate::worker::ledger::Settings,
     api: crate::api::Settings,
     playback: crate::api::Playback,
+    console: crate::console::Settings,
     public: crate::api::Public,
     callbacks: crate::api::live::Callbacks,
     notify: crate::worker::notify::Settings,

@@ -19,6 +19,7 @@ import service  # noqa: E402, F401
 import interface  # noqa: E402, F401
 import pictures  # noqa: E402, F401
 import cameras  # noqa: E402, F401
+import console  # noqa: E402, F401
 import callbacks  # noqa: E402, F401
 import crash  # noqa: E402, F401
 import tenants  # noqa: E402, F401

@@ -106,6 +106,65 @@ async fn the_screens_urls_play_by_webrtc() {
 }
 
 #[tokio::test]
+async fn all_urls_of_a_stream_play() {
+    let door = Door::new(Playback::default(), &[]).await;
+    let desk = &door.desk;
+    let tenant = desk.tenant("t").await;
+    let (group, theirs) = (desk.group(&root(), "rtmp").await, desk.group(&tenant, "rtmp").await);
+    let (stream, alien) = (desk.pushed(&root(), &group).await, desk.pushed(&tenant, &theirs).await);
+    let answer = desk.root("DescribePlayUrls", &[("Id", &format!("{stream},99")), ("Expire", "60")]).await.ok();
+    assert_eq!(answer["ExpireTime"], super::NOW + 60);
+    let row = &answer["Results"][0];
+    for (field, protocol) in
+        [("RtmpUrl", "rtmp"), ("FlvUrl", "flv"), ("FlvUrl", "ws-flv"), ("HlsUrl", "hls"), ("WhepUrl", "webrtc"), ("SnapshotUrl", "jpg")]
+    {
+        let url = text(&row[field]);
+        assert_eq!(door.play(protocol, &url).await, Ok(()), "{url}");
+        assert!(door.play(protocol, &url.replace(&stream, &alien)).await.is_err(), "{url}");
+    }
+    // One that does not exist spoils none of the others; another tenant's does not exist.
+    assert!(text(&answer["Results"][1]["Error"]).contains("99"), "{answer}");
+    let answer = desk.call(&tenant, "DescribePlayUrls", &[("Id", &stream)]).await.ok();
+    assert!(answer["Results"][0]["Error"].is_string() && answer["Results"][0].get("FlvUrl").is_none(), "{answer}");
+    // What the group does not allow is not offered.
+    desk.root("ModifyGroup", &[("Id", &group), ("OutProtocol", "hls")]).await.ok();
+    let answer = desk.root("DescribePlayUrls", &[("Id", &stream)]).await.ok();
+    assert!(answer["Results"][0].get("FlvUrl").is_none() && answer["Results"][0]["HlsUrl"].is_string(), "{answer}");
+    // What devices recorded: both ends, in order, and of devices only.
+    for wrong in [&[("StartTime", "5")][..], &[("EndTime", "5")], &[("StartTime", "5"), ("EndTime", "5")]] {
+        let pairs = [&[("Id", stream.as_str())], wrong].concat();
+        assert_eq!(desk.root("DescribePlayUrls", &pairs).await.status, 400);
+    }
+    let pairs = [("Id", stream.as_str()), ("StartTime", "5"), ("EndTime", "9")];
+    assert!(desk.root("DescribePlayUrls", &pairs).await.ok()["Results"][0]["Error"].is_string());
+}
+
+#[tokio::test]
+async fn the_overview_counts_what_the_caller_sees() {
+    let desk = Desk::new().await;
+    let tenant = desk.tenant("t").await;
+    let (ours, theirs) = (desk.group(&root(), "rtmp").await, desk.group(&tenant, "rtmp").await);
+    let gb = desk.group(&tenant, "gb28181").await;
+    desk.camera(&tenant, &gb).await;
+    let (one, two) = (desk.pushed(&root(), &ours).await, desk.pushed(&tenant, &theirs).await);
+    desk.media.publish(&format!("live/{one}"));
+    desk.media.publish(&format!("live/{two}"));
+    let count = |answer: &serde_json::Value| {
+        ["GroupNum", "DeviceNum", "OnlineDeviceNum", "StreamNum", "ViewerNum", "InBps", "OutBps", "AlarmNum"]
+            .map(|name| answer[name].as_u64().unwrap())
+    };
+    // Each live stream of the stage has 2 viewers and 1 Mbit/s.
+    assert_eq!(count(&desk.root("DescribeOverview", &[]).await.ok()), [3, 1, 0, 3, 4, 2_000_000, 4_000_000, 0]);
+    assert_eq!(count(&desk.call(&tenant, "DescribeOverview", &[]).await.ok()), [2, 1, 0, 2, 2, 1_000_000, 2_000_000, 0]);
+
+    desk.call(&tenant, "DescribeTenants", &[]).await.refused(403, "Forbidden");
+    let tenants = desk.root("DescribeTenants", &[("PageSize", "100")]).await.ok();
+    let row = tenants["Tenants"].as_array().unwrap().iter().find(|row| row["UserId"] == "t").unwrap().clone();
+    assert_eq!((&row["Status"], &row["AccessKeyIds"]), (&2.into(), &serde_json::json!([tenant.id])));
+    assert!(!tenants.to_string().contains(&tenant.secret));
+}
+
+#[tokio::test]
 async fn groups_and_streams_decide() {
     let door = Door::new(Playback { auth: false, push_auth: false, ..Playback::default() }, &[]).await;
     let desk = &door.desk;

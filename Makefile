@@ -51,7 +51,7 @@ unit: packages-test
 	tests/postgres.sh $(CARGO) test --locked $(FEATURES)
 
 # The programs as the tests are built with them: a plain build would compile the dependencies once more, with other features.
-e2e: packages-e2e $(VENV)/.made $(CACHE)/node/.made
+e2e: packages-e2e $(VENV)/.made $(CACHE)/node/.made $(CACHE)/s3s/bin/s3s-fs
 	$(CARGO) test --locked $(FEATURES) --test server --no-run
 	$(VENV)/bin/python tests/e2e/run.py --weir target/debug/weir --node $(CACHE)/node $(if $(ONLY),--only $(ONLY))
 
@@ -74,6 +74,10 @@ $(CACHE)/node/.made: tests/e2e/browser/package.json tests/e2e/browser/package-lo
 	cp $^ $(CACHE)/node/
 	cd $(CACHE)/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
+
+# An S3 server of somebody else, at a version that this Rust builds; some minutes, once.
+$(CACHE)/s3s/bin/s3s-fs:
+	$(CARGO) install s3s-fs --version 0.14.1 --features binary --debug --root $(CACHE)/s3s --locked
 
 packages-build packages-test packages-e2e packages-fuzz packages-bench:
 	@tests/packages.sh $($(shell echo $(patsubst packages-%,%,$@) | tr a-z A-Z)_PACKAGES)

@@ -1,7 +1,7 @@
 //! The composition root: builds everything bottom-up, hands out handles, stops top-down.
 
 use crate::api::action::Boxed;
-use crate::api::plane::{Recorders, Unsigned};
+use crate::api::plane::{self, Recorders};
 use crate::api::start::{Base, Ports};
 use crate::api::url::Places;
 use crate::api::{self, Public};
@@ -28,8 +28,9 @@ use crate::worker::av::NoPicture;
 use crate::worker::record::shift::{self, Shift};
 use crate::worker::record::{self, Recorder};
 use crate::worker::segment::{Feeds, NoSegments};
+use crate::worker::snapshot::{self, Snapshots};
 use crate::worker::storage::Shelf;
-use crate::worker::{av, ledger, notify, pull, relay};
+use crate::worker::{av, ledger, notify, pull, relay, storage, transcode};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -70,15 +71,20 @@ impl Server {
         let access: Arc<dyn Access> = Arc::new(base.gate());
         let ready = Arc::new(AtomicBool::new(false));
 
+        let shelf = open_shelf(&config, &store, &clock).await?;
+        let stills = av::Stills::new(&config.av, &core);
+        let snapshots = Snapshots::start(pictures(&config, (&store, &registry, &clock), &shelf, av::Stills::new(&config.av, &core)), &core);
         let shift = open_shift(&config, &registry, &store, &core)?;
+
         let parts = http::Parts {
             registry: registry.clone(),
             sessions: sessions.clone(),
             pumps: pumps.clone(),
             access: access.clone(),
             segments: Arc::new(Hls(Feeds::new(config.hls.clone(), registry.clone(), &core), config.hls.patience.0)),
-            pictures: Arc::new(Jpeg(av::Stills::new(&config.av, &core))),
+            pictures: Arc::new(Jpeg(stills.clone())),
             past: Arc::new(shift),
+            figures: figures(&shelf, &snapshots),
             ready: readiness(&ready),
         };
         let http = Http::new(config.http.clone(), parts, &edges);
@@ -95,27 +101,25 @@ impl Server {
         let listening = bound.local_addr().map_err(|e| e.to_string())?;
         let rtmp_port = rtmp.plain.map_or(0, |listen| listen.port());
         let places = Places::new(&outside(&config), Ports { rtmp: rtmp_port, http: listening.port(), ..ports(&config) });
-        let files = Arc::new(Unsigned { base: places.http_base() });
+        let files = base.files(shelf.clone(), &places);
+        let routes = http.shared(files.router());
         let devices = open_gb28181(&config, (&registry, &sessions), &store, &clock, &edges).await?;
-        let shelf = open_shelf(&config, &store, &clock).await?;
-        let recorder = open_recorder(&config, (&registry, &store), shelf, places.host.clone(), &core);
-        let api = base.api(
-            config.api.clone(),
-            places,
-            (Arc::new(devices), files, Arc::new(recorder.clone())),
-            console::front(&config.console),
-            &core,
-        );
+        let recorder = open_recorder(&config, (&registry, &store), shelf.clone(), places.host.clone(), &core);
+        let workers: api::start::Workers = (Arc::new(recorder.clone()), Arc::new(Album(snapshots)));
+        let parts = (Arc::new(devices) as Arc<dyn plane::Devices>, Arc::new(files) as Arc<dyn plane::Files>, workers);
+        let api = base.api(config.api.clone(), places, parts, console::front(&config.console), &core);
         let fixed = crate::api::router(api.clone()).merge(crate::api::live_stats::router(api.clone()));
         let fixed = fixed.merge(crate::api::license::router(api)).merge(console::assets(&config.console)).merge(http.pasts());
         let suffixes = http::Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films());
-        open_http(&config.http, &http, bound, suffixes.after(fixed))?;
+        open_http(&config.http, &http, bound, suffixes.after(fixed.merge(routes)))?;
 
         let helper = av::Helper::new(config.av.clone(), &core);
         av::Sound::start(&config.av, &registry, &helper, &core);
         notify::start(config.notify.clone(), store.clone(), clock.clone(), &core)?;
         pull::start(&config.pull, &registry, &core)?;
         relay::start(&config.relay, &registry, &core)?;
+        shelf.start(&core);
+        transcode::Rules::start(transcode::Parts { av: config.av.clone(), registry: registry.clone(), store: store.clone() }, &core);
         let counted = Counted { sessions: sessions.clone(), recorder: recorder.clone() };
         ledger::start(config.usage.clone(), store.clone(), registry.clone(), Arc::new(counted), &core);
 
@@ -187,6 +191,41 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Store, String> {
 async fn open_shelf(config: &Config, store: &Store, clock: &Clock) -> Result<Shelf, String> {
     let (settings, callbacks) = (config.storage.clone(), config.callbacks.waiting);
     Shelf::open(settings, &config.top.data_dir, store.clone(), clock.clone(), callbacks).await
+}
+
+/// What pictures by template are made with. Their helper is not the one of pictures that somebody looks at.
+fn pictures(config: &Config, (store, registry, clock): (&Store, &Registry, &Clock), shelf: &Shelf, stills: av::Stills) -> snapshot::Parts {
+    snapshot::Parts {
+        settings: config.snapshot.clone(),
+        store: store.clone(),
+        registry: registry.clone(),
+        shelf: shelf.clone(),
+        stills,
+        domain: outside(config).host,
+        clock: clock.clone(),
+    }
+}
+
+/// What the shelf and the snapshots have for `/metrics`.
+fn figures(shelf: &Shelf, snapshots: &Snapshots) -> http::Figures {
+    let (shelf, snapshots) = (shelf.clone(), snapshots.clone());
+    Arc::new(move || {
+        let storage::Figures { waiting, waiting_bytes, uploaded, uploaded_bytes, failed, dropped, evicted, free } = shelf.figures();
+        let snapshot::Counts { taken, failed: missed } = snapshots.counts();
+        let figure = |name, kind, help, value: u64| http::Figure { name, kind, help, value: value as f64 };
+        vec![
+            figure("weir_storage_waiting_files", "gauge", "Files that wait for buckets.", waiting),
+            figure("weir_storage_waiting_bytes", "gauge", "Bytes that wait for buckets.", waiting_bytes),
+            figure("weir_storage_uploaded_files_total", "counter", "Files that reached their bucket.", uploaded),
+            figure("weir_storage_uploaded_bytes_total", "counter", "Bytes that reached their bucket.", uploaded_bytes),
+            figure("weir_storage_upload_failures_total", "counter", "Tries to reach a bucket that failed.", failed),
+            figure("weir_storage_dropped_files_total", "counter", "Files given up because too much waited: an alarm.", dropped),
+            figure("weir_storage_evicted_records_total", "counter", "Records that gave way to a full disk: an alarm.", evicted),
+            figure("weir_storage_free_bytes", "gauge", "Bytes that are free on the disk of records.", free),
+            figure("weir_snapshots_total", "counter", "Pictures that were stored.", taken),
+            figure("weir_snapshot_failures_total", "counter", "Pictures that could not be made or stored.", missed),
+        ]
+    })
 }
 
 /// Opens the ports for GB28181 devices and their media.
@@ -301,13 +340,32 @@ impl http::Segments for Hls {
     }
 }
 
+/// Connects the API with the worker that stores pictures.
+struct Album(Snapshots);
+
+impl plane::Pictures for Album {
+    fn take(&self, stream: crate::model::id::StreamId) -> Boxed<'_, Result<crate::model::record::Draft, plane::NoPicture>> {
+        Box::pin(async move {
+            let done = self.0.take(stream).await.map(|taken| taken.draft);
+            done.map_err(|failed| match failed {
+                snapshot::Failed::Off | snapshot::Failed::NoKeyFrame(_) => plane::NoPicture::Off(format!("{failed}.")),
+                snapshot::Failed::Picture(NoPicture::Unfit(_)) => plane::NoPicture::Off(format!("{failed}.")),
+                failed => {
+                    tracing::warn!(error = %failed, %stream, "no picture on demand");
+                    plane::NoPicture::Failed("The picture could not be made or stored now.".to_owned())
+                }
+            })
+        })
+    }
+}
+
 /// Connects the HTTP edge with the worker that makes pictures, likewise.
 struct Jpeg(av::Stills);
 
 impl http::Pictures for Jpeg {
     fn take<'a>(&'a self, unit: &'a Unit, width: u16) -> http::Taken<'a> {
         Box::pin(async move {
-            self.0.take(unit, width).await.map_err(|e| {
+            self.0.take(unit, width, av::QUALITY).await.map(|picture| picture.jpeg).map_err(|e| {
                 let status = match e {
                     NoPicture::Unfit(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     NoPicture::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,

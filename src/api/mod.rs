@@ -18,6 +18,7 @@ pub mod device;
 pub mod directory;
 pub mod dispatch;
 pub mod error;
+pub mod files;
 pub mod gb_id;
 pub mod group;
 pub mod license;
@@ -46,6 +47,7 @@ pub mod series;
 mod service;
 pub mod settings;
 mod signalling;
+pub mod snapshot;
 pub mod start;
 pub mod stream;
 pub mod template;
@@ -72,6 +74,7 @@ pub const NOUNS: &[action::Noun] = &[
     binding::ACTIONS,
     record::ACTIONS,
     recorder::ACTIONS,
+    snapshot::ACTIONS,
     usage::ACTIONS,
     charging::ACTIONS,
     mts::ACTIONS,

@@ -2,10 +2,9 @@
 
 use super::action::Boxed;
 use super::error::{Error, Kind};
-use super::query;
 use crate::base::id::StreamKey;
 use crate::model::id::{DeviceId, GbId, GroupId, RecordingId, StreamId};
-use crate::model::record::Record;
+use crate::model::record::{self, Record};
 use crate::model::recording::{self, Running};
 use crate::model::time::Time;
 use std::time::Duration;
@@ -276,30 +275,32 @@ impl Recorders for NoRecorders {
 
 /// Where stored files can be played or fetched.
 pub trait Files: Send + Sync {
-    /// The URL of a record: served, or signed, by this server.
-    fn url(&self, record: &Record) -> String;
+    /// The URL of a record: served, or signed, by this server, and good for a while; empty where there is nothing to fetch.
+    fn url<'a>(&'a self, record: &'a Record) -> Boxed<'a, String>;
 }
 
-/// Addresses of files that nobody signs: at the object storage, or under `/records/` of this server.
+/// Why there is no picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsigned {
-    /// This server's HTTP address, as in `http://vs.example.com:8080`.
-    pub base: String,
+pub enum NoPicture {
+    /// Nobody sends the stream, or it has no video.
+    Off(String),
+    /// It could not be made or stored now.
+    Failed(String),
 }
 
-impl Files for Unsigned {
-    fn url(&self, record: &Record) -> String {
-        let path = |text: &str| text.split('/').map(|part| query::encode(part).into_owned()).collect::<Vec<_>>().join("/");
-        let place = &record.place;
-        match place.bucket.is_empty() {
-            true => format!("{}/records/{}", self.base, path(&place.object)),
-            false => {
-                let endpoint = place.endpoint.trim_end_matches('/');
-                let scheme = if endpoint.contains("://") { "" } else { "http://" };
-                format!("{scheme}{endpoint}/{}/{}", path(&place.bucket), path(&place.object))
-            }
+impl From<NoPicture> for Error {
+    fn from(none: NoPicture) -> Error {
+        match none {
+            NoPicture::Off(why) => Error::status("Stream", why),
+            NoPicture::Failed(why) => Error::unavailable(why),
         }
     }
+}
+
+/// Takes pictures of live streams.
+pub trait Pictures: Send + Sync {
+    /// Takes a picture now and stores it as the stream's template says; what its record says.
+    fn take(&self, stream: StreamId) -> Boxed<'_, Result<record::Draft, NoPicture>>;
 }
 
 /// Stands for the signalling where none is configured: every question is answered with the truth.

@@ -103,7 +103,12 @@ impl Action for DescribeRecords {
         };
         let filter = Filter { stream: stream.id, kind, from: self.from, to: self.to };
         let page = cx.store().records(cx.scope(), filter, view::page(self.page_size, self.page_num)).await?;
-        Ok(page.map(|record| Record::of(cx.files().url(&record), record)).into())
+        let mut urls = Vec::with_capacity(page.items.len());
+        for record in &page.items {
+            urls.push(cx.files().url(record).await);
+        }
+        let mut urls = urls.into_iter();
+        Ok(page.map(|record| Record::of(urls.next().unwrap_or_default(), record)).into())
     }
 }
 

@@ -4,7 +4,7 @@ use super::action::Entry;
 use super::auth::nonce::Nonces;
 use super::auth::rate::Rates;
 use super::book::Book;
-use super::plane::{Devices, Files, Media, Recorders};
+use super::plane::{Devices, Files, Media, Pictures, Recorders};
 use super::settings::{Playback, Settings};
 use super::url::Places;
 use super::{NOUNS, dispatch, openapi, reference};
@@ -35,6 +35,8 @@ pub struct Parts {
     pub files: Arc<dyn Files>,
     /// The recordings.
     pub recorders: Arc<dyn Recorders>,
+    /// Who takes pictures.
+    pub pictures: Arc<dyn Pictures>,
     /// The keys that sign play URLs.
     pub play_keys: Keys,
     /// The keys that sign push URLs.
@@ -115,6 +117,11 @@ impl Api {
     /// The recordings.
     pub fn recorders(&self) -> &dyn Recorders {
         &*self.0.parts.recorders
+    }
+
+    /// Who takes pictures.
+    pub fn pictures(&self) -> &dyn Pictures {
+        &*self.0.parts.pictures
     }
 
     /// The keys that sign play URLs.

@@ -3,9 +3,10 @@
 
 use super::access::Gate;
 use super::book::Book;
+use super::files::{self, Stored};
 use super::live::{Callbacks, Follower};
 use super::media::Running;
-use super::plane::{Devices, Files, Media, Recorders};
+use super::plane::{Devices, Files, Media, Pictures, Recorders};
 use super::settings::{Playback, Public, Settings};
 use super::url::Places;
 use super::{Api, Parts};
@@ -17,6 +18,7 @@ use crate::runtime::task::{Stop, Tasks};
 use crate::store::{self, Store};
 use crate::stream::Registry;
 use crate::stream::access::Open;
+use crate::worker::storage::Shelf;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +58,9 @@ pub struct Ports {
     /// The 8-digit administrative area of platform ids.
     pub gb_area: u64,
 }
+
+/// What the API asks of workers.
+pub type Workers = (Arc<dyn Recorders>, Arc<dyn Pictures>);
 
 impl Base {
     /// Reads or makes the keys of signed URLs and starts to follow the streams of this process.
@@ -97,12 +102,25 @@ impl Base {
         Gate::new(book, media, clock, playback, play, push, open)
     }
 
+    /// The stored files, when the ports are known.
+    pub fn files(&self, shelf: Shelf, places: &Places) -> Stored {
+        Stored::new(files::Parts {
+            shelf,
+            store: self.store.clone(),
+            base: places.http_base(),
+            keys: self.play.clone(),
+            auth: self.playback.auth,
+            expire: self.playback.expire.0,
+            clock: self.clock.clone(),
+        })
+    }
+
     /// The API, when the ports are known.
     pub fn api(
         self,
         settings: Settings,
         places: Places,
-        (devices, files, recorders): (Arc<dyn Devices>, Arc<dyn Files>, Arc<dyn Recorders>),
+        (devices, files, (recorders, pictures)): (Arc<dyn Devices>, Arc<dyn Files>, Workers),
         front: Option<Router>,
         tasks: &Tasks,
     ) -> Api {
@@ -117,6 +135,7 @@ impl Base {
             devices,
             files,
             recorders,
+            pictures,
             play_keys,
             push_keys,
             clock,

@@ -81,6 +81,7 @@ config! {
     relay: crate::worker::relay::Settings,
     av: crate::worker::av::Settings,
     storage: crate::worker::storage::Settings,
+    snapshot: crate::worker::snapshot::Settings,
 }
 
 /// All keys as `section.key`, the top ones bare.

@@ -79,6 +79,17 @@ impl Store {
         self.reader().await?.all(query.then(" LIMIT ?", limit)).await?.iter().map(read).collect()
     }
 
+    /// Records whose objects cannot be deleted now: they are past their time later.
+    pub async fn postpone_records(&self, ids: &[RecordId], until: Time) -> Result<()> {
+        for portion in ids.chunks(1000) {
+            let query = Where::default().one_of("id", portion.iter().copied());
+            let later = format!("UPDATE records SET expires = ${}", query.count() + 1);
+            let update = query.sql(&later, "").bind(until).once();
+            self.write(move |tx| Box::pin(async move { tx.execute(update).await.map(drop) })).await?;
+        }
+        Ok(())
+    }
+
     /// Forgets records whose objects are gone; returns how many there were.
     pub async fn delete_records(&self, ids: &[RecordId]) -> Result<u64> {
         let mut gone = 0;

@@ -8,4 +8,6 @@ pub mod pull;
 pub mod record;
 pub mod relay;
 pub mod segment;
+pub mod snapshot;
 pub mod storage;
+pub mod transcode;

@@ -26,6 +26,7 @@ import tenants  # noqa: E402, F401
 import sipdevices  # noqa: E402, F401
 import day  # noqa: E402, F401
 import record  # noqa: E402, F401
+import storage  # noqa: E402, F401
 
 
 def main():

@@ -168,3 +168,85 @@ async fn g711_becomes_aac_and_aac_becomes_opus_beside_the_same_pictures() {
         tasks.finish(Duration::from_secs(5)).await;
     }
 }
+
+/// A managed stream of H.265, whose group is bound to a transcode template of two rules.
+#[tokio::test]
+async fn rules_make_h264_of_h265_of_one_decode_while_somebody_watches() {
+    use weir::model::binding::{How, Instance};
+    use weir::model::group::{self, InProtocol};
+    use weir::model::template::{Body, Draft, Storage, TransConfig};
+    use weir::model::tenant::Scope;
+    use weir::worker::transcode::{self, Parts, Rules};
+    let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+    let store = weir::store::Store::open(&Default::default(), dir.path(), Clock::real()).await.unwrap();
+    let draft = group::Draft::new("g", InProtocol::Rtmp, "rtmp".parse().unwrap());
+    let group = store.create_group(Scope::Operator, draft).await.unwrap();
+    let stream = store.create_streams(Scope::Operator, group.id, vec!["s".into()]).await.unwrap().remove(0);
+    let rule = |name: &str, width, height| {
+        let json =
+            format!(r#"{{"Name":"{name}","VideoCodec":"h264","VideoBitrate":100,"Fps":10,"Gop":10,"Height":{height},"Width":{width}}}"#);
+        serde_json::from_str::<TransConfig>(&json).unwrap()
+    };
+    let body = Body::Transcode(vec![rule("sd", 160, 90), rule("ld", 96, 54)]);
+    let draft = Draft { name: "t".into(), description: String::new(), callback: None, storage: Storage::default(), body };
+    let template = store.create_template(Scope::Operator, draft).await.unwrap();
+    store.bind(Scope::Operator, template.id, Instance::Group(group.id), How::default()).await.unwrap();
+    let registry = Registry::new(Default::default(), Clock::real(), &tasks);
+    let rules = Rules::start(Parts { av: settings(), registry: registry.clone(), store: store.clone() }, &tasks);
+
+    let source = stream.key().unwrap();
+    let mut publisher = registry.publish(&source, Source { protocol: "test", peer: String::new(), session: SessionId(1) }).unwrap();
+    let fixture = items("h265_aac_enhanced.flv");
+    let length = fixture.iter().filter_map(|item| if let Item::Frame(f) = item { Some(f.dts) } else { None }).max().unwrap();
+    let (mut at, mut round) = (0, 0);
+    // The fixture over and over, its times going on.
+    let mut give = |count: usize| {
+        for _ in 0..count {
+            match &fixture[at] {
+                Item::Track(track) => publisher.set_track(track.clone()),
+                Item::Frame(f) => {
+                    let shift = weir::media::time::Timestamp((length.0 + 40_000_000) * round);
+                    publisher.push(Raw { kind: f.kind, dts: Some(f.dts + shift), pts: f.pts + shift, key: f.key, data: f.data.clone() });
+                }
+            }
+            at = (at + 1) % fixture.len();
+            round += i64::from(at == 0);
+        }
+    };
+    give(20);
+    for (name, size) in [("sd", (160, 90)), ("ld", (96, 54))] {
+        let key = transcode::output(&source, name).unwrap();
+        let mut sub = registry.wait_for(&key, Class::Viewer, Start::Key, Duration::from_secs(10)).await.unwrap();
+        let (mut batch, mut pictures, mut sounds, mut last) = (Vec::new(), 0, 0, None);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        while (pictures < 20 || sounds < 10) && tokio::time::Instant::now() < deadline {
+            give(4);
+            let Ok(Recv::Units) = tokio::time::timeout(Duration::from_millis(40), sub.recv(&mut batch)).await else { continue };
+            for unit in batch.drain(..) {
+                assert!(last.is_none_or(|last| unit.frame.dts >= last), "time runs on");
+                last = Some(unit.frame.dts);
+                match unit.frame.kind {
+                    Kind::Audio => sounds += 1,
+                    Kind::Video => {
+                        let video = unit.tracks.video.as_ref().unwrap();
+                        assert!(matches!(video.codec, VideoCodec::H264 { .. }));
+                        assert_eq!((video.width, video.height), size);
+                        pictures += 1;
+                    }
+                }
+            }
+        }
+        assert!(pictures >= 20 && sounds >= 10, "{name}: {pictures} pictures, {sounds} sounds");
+        assert_eq!(rules.len(), 1, "one process for all rules of a source");
+    }
+    // A template that is taken off ends its streams; the source goes on.
+    store.unbind(Scope::Operator, Some(template.id), None, Instance::Group(group.id)).await.unwrap();
+    let gone = async {
+        while !rules.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the set ends");
+    assert!(registry.get(&source).unwrap().is_live());
+    assert!(tasks.finish(Duration::from_secs(5)).await.is_empty());
+}

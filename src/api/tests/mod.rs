@@ -12,7 +12,8 @@ mod tenants;
 use super::auth::v1;
 use super::book::Book;
 use super::plane::{
-    Asked, Devices, Diagnosis, Files, Live, Media, Motion, NoRecorders, Order, Player, Preset, PresetAct, Recording, Refusal, Target, Trick,
+    Asked, Devices, Diagnosis, Files, Live, Media, Motion, NoPicture, NoRecorders, Order, Pictures, Player, Preset, PresetAct, Recording,
+    Refusal, Target, Trick,
 };
 use super::query::{self, Given};
 use super::url::Places;
@@ -21,8 +22,8 @@ use crate::base::id::StreamKey;
 use crate::base::pii::Secret;
 use crate::media::time::Timestamp;
 use crate::model::domain::Keys;
-use crate::model::id::{DeviceId, GbId, GroupId};
-use crate::model::record::Record;
+use crate::model::id::{DeviceId, GbId, GroupId, StreamId};
+use crate::model::record::{self, Record};
 use crate::model::time::Time;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
@@ -109,6 +110,7 @@ impl Desk {
             devices: devices.clone(),
             files: Arc::new(Served),
             recorders: Arc::new(NoRecorders),
+            pictures: Arc::new(Painter),
             play_keys: keys("play-key"),
             push_keys: keys("push-key"),
             clock: clock.clone(),
@@ -357,7 +359,34 @@ impl Devices for Script {
 struct Served;
 
 impl Files for Served {
-    fn url(&self, record: &Record) -> String {
-        format!("http://vs.example.com:8080/records/{}", record.id)
+    fn url<'a>(&'a self, record: &'a Record) -> crate::api::action::Boxed<'a, String> {
+        Box::pin(async move { format!("http://vs.example.com:8080/records/{}", record.id) })
+    }
+}
+
+/// Has a picture of every stream.
+struct Painter;
+
+impl Pictures for Painter {
+    fn take(&self, stream: StreamId) -> crate::api::action::Boxed<'_, Result<record::Draft, NoPicture>> {
+        Box::pin(async move {
+            Ok(record::Draft {
+                stream,
+                group: GroupId(1),
+                owner: crate::model::tenant::OPERATOR,
+                template: None,
+                recording: None,
+                kind: record::Kind::Snapshot,
+                format: Some(record::Format::Jpg),
+                place: record::Place { object: "snapshot/live/1.jpg".into(), ..record::Place::default() },
+                start: Time(NOW * 1000),
+                end: Time(NOW * 1000),
+                duration_ms: 0,
+                width: 640,
+                height: 360,
+                size: 1234,
+                expires: None,
+            })
+        })
     }
 }

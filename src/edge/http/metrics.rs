@@ -41,6 +41,9 @@ impl Http {
         text.single("weir_hls_streams", "gauge", "Streams that are being cut into segments.", self.parts().segments.streams());
         let streams: Vec<Info> = self.parts().registry.list().iter().map(|stream| stream.info()).collect();
         totals(&mut text, &streams);
+        for figure in (self.parts().figures)() {
+            text.single(figure.name, figure.kind, figure.help, figure.value);
+        }
         if self.settings().metrics_streams {
             each(&mut text, &streams);
         }

@@ -87,6 +87,22 @@ crate::settings! {
 /// Whether every listener of the server is open; if not, what is missing.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// A figure of another part of the server, for `/metrics`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// The metric's name.
+    pub name: &'static str,
+    /// `gauge` or `counter`.
+    pub kind: &'static str,
+    /// What it is.
+    pub help: &'static str,
+    /// Now.
+    pub value: f64,
+}
+
+/// Figures of other parts, asked for at each request for `/metrics`.
+pub type Figures = Arc<dyn Fn() -> Vec<Figure> + Send + Sync>;
+
 /// What HTTP stands on.
 pub struct Parts {
     /// The streams.
@@ -103,6 +119,8 @@ pub struct Parts {
     pub pictures: Arc<dyn Pictures>,
     /// Who keeps the past.
     pub past: Arc<dyn Past>,
+    /// What others have for `/metrics`.
+    pub figures: Figures,
     /// For `/readyz`.
     pub ready: Ready,
 }
@@ -140,6 +158,23 @@ impl Http {
         }));
         http.sweep();
         http
+    }
+
+    /// Lets pages of other sites read what a router answers, where the settings allow theirs.
+    pub fn shared(&self, router: axum::Router) -> axum::Router {
+        let http = self.clone();
+        router.layer(axum::middleware::from_fn(move |request: axum::extract::Request, next: axum::middleware::Next| {
+            let http = http.clone();
+            async move {
+                let asked = request.headers().clone();
+                if request.method() == http::Method::OPTIONS {
+                    return reply::options(http.settings(), &asked);
+                }
+                let mut response = next.run(request).await;
+                reply::allow(response.headers_mut(), http.settings(), &asked);
+                response
+            }
+        }))
     }
 
     /// Notices HLS players that have left, and forgets old pictures.

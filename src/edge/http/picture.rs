@@ -1,6 +1,7 @@
 //! `/{app}/{stream}.jpg`: the present picture of a stream, which is its newest key frame, as JPEG.
 //!
-//! Nothing is decoded before somebody asks. Who asks at the same time, or within a second, gets the same picture.
+//! Nothing is decoded before somebody asks. Who asks at the same time, or within a second, gets the same picture. A picture is
+//! no reason to fetch a stream: of one that nobody sends now there is none.
 
 use super::reply::{self, Refusal};
 use super::target::{self, parameter};
@@ -9,7 +10,7 @@ use crate::base::id::StreamKey;
 use crate::media::frame::Kind;
 use crate::media::time::Timestamp;
 use crate::runtime::clock::Clock;
-use crate::stream::{Recv, Start, Subscriber, Unit};
+use crate::stream::{Class, Recv, Start, Subscriber, Unit};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
@@ -131,7 +132,9 @@ impl Http {
                 Refusal::new(StatusCode::BAD_REQUEST, format!("width={text}: a number from {} to {}", WIDTHS.start(), WIDTHS.end()))
             })?,
         };
-        let subscriber = self.find(request, &key, peer, "jpg", Start::Key).await?;
+        self.permit(request, &key, peer, "jpg").await?;
+        let subscriber = self.parts().registry.subscribe(&key, Class::Worker, Start::Key);
+        let subscriber = subscriber.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("nobody publishes {key}")))?;
         let kept = self.kept();
         let cell = kept.cell(&key, width)?;
         // If who makes it goes away, the next one who waits makes it.

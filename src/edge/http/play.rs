@@ -89,6 +89,17 @@ impl Http {
         }
     }
 
+    /// Asks whether the stream may be played.
+    pub async fn permit(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr, protocol: &'static str) -> Result<(), Refusal> {
+        let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
+        let ask = Ask { act: Act::Play, key, protocol, peer, path, query };
+        self.parts().access.check(ask).await.map(drop).map_err(|denied| match denied {
+            Denied::Forbidden(why) => Refusal::new(StatusCode::FORBIDDEN, why),
+            Denied::NotFound(why) => Refusal::new(StatusCode::NOT_FOUND, why),
+            Denied::Unavailable(why) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why),
+        })
+    }
+
     /// Asks for permission, then for the stream.
     pub async fn find(
         &self,
@@ -98,13 +109,7 @@ impl Http {
         protocol: &'static str,
         start: Start,
     ) -> Result<Subscriber, Refusal> {
-        let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
-        let ask = Ask { act: Act::Play, key, protocol, peer, path, query };
-        self.parts().access.check(ask).await.map_err(|denied| match denied {
-            Denied::Forbidden(why) => Refusal::new(StatusCode::FORBIDDEN, why),
-            Denied::NotFound(why) => Refusal::new(StatusCode::NOT_FOUND, why),
-            Denied::Unavailable(why) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why),
-        })?;
+        self.permit(request, key, peer, protocol).await?;
         let wait = self.parts().registry.wait_for(key, Class::Viewer, start, self.settings().patience.0);
         let stop = self.stop();
         tokio::select! {

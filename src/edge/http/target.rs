@@ -16,8 +16,11 @@ pub enum Target {
 }
 
 impl Target {
-    /// Reads a path as it stands in the request. Names that no stream can have are [`Target::Other`].
+    /// Reads a path as it stands in the request. Names that no stream can have are [`Target::Other`], and so are stored files.
     pub fn parse(path: &str) -> Target {
+        if path.starts_with("/records/") {
+            return Target::Other;
+        }
         let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
         let (app, second, third) = (parts.next(), parts.next(), parts.next());
         let key = |name| StreamKey::new(&decode(app?)?, &decode(name)?).ok();
@@ -93,6 +96,8 @@ mod tests {
             ("/live/a.b.flv", Target::Flv(key("live/a.b"))),
             ("/live/%E9%97%A8.m3u8", Target::Playlist(key("live/门"))),
             ("/live/a/17.ts", Target::Segment(key("live/a"), 17)),
+            ("/records/a.m3u8", Target::Other),
+            ("/records/a/17.ts", Target::Other),
             ("/live/a/+17.ts", Target::Other),
             ("/live/a/99999999999999999999.ts", Target::Other),
             ("/live/a/b.flv", Target::Other),

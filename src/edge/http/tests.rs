@@ -109,6 +109,7 @@ async fn rig_with(settings: Settings, clock: Clock, tls: Option<tokio_rustls::Tl
         segments: segments.clone(),
         pictures: painter.clone(),
         past: Arc::new(past::Canned),
+        figures: Arc::new(|| vec![Figure { name: "weir_test", kind: "gauge", help: "Of another part.", value: 1.5 }]),
         ready: Arc::new(move || if is_ready.load(Ordering::Relaxed) { Ok(()) } else { Err("rtmp is not open".to_owned()) }),
     };
     let http = Http::new(settings, parts, &tasks);

@@ -11,7 +11,7 @@ mod sound;
 mod tests;
 
 pub use helper::{Helper, Task};
-pub use picture::{NoPicture, Stills};
+pub use picture::{NoPicture, Picture, QUALITY, Stills};
 pub use sound::Sound;
 
 use std::path::PathBuf;

@@ -16,14 +16,25 @@ use tokio::sync::Semaphore;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may wait for its turn.
 const TURN: Duration = Duration::from_secs(10);
-/// JPEG quality, of 100.
-const QUALITY: u8 = 80;
+/// JPEG quality, of 100, of pictures that somebody looks at now.
+pub const QUALITY: u8 = 80;
 
 /// Makes pictures, one at a time. Nothing is started before the first. Cloning shares it.
 #[derive(Clone)]
 pub struct Stills {
     helper: Helper,
     turn: Arc<Semaphore>,
+}
+
+/// A picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The JPEG file.
+    pub jpeg: Bytes,
+    /// Its width.
+    pub width: u16,
+    /// Its height.
+    pub height: u16,
 }
 
 /// Why there is no picture.
@@ -43,15 +54,15 @@ impl Stills {
         Stills { helper: Helper::new(settings.clone(), tasks), turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// A JPEG file of a key frame; at most `width` pixels wide, or of the source's size if that is 0.
-    pub async fn take(&self, unit: &Unit, width: u16) -> Result<Bytes, NoPicture> {
+    /// A picture of a key frame; at most `width` pixels wide, or of the source's size if that is 0. `quality` is of 100.
+    pub async fn take(&self, unit: &Unit, width: u16, quality: u8) -> Result<Picture, NoPicture> {
         let (codec, data) = still(unit)?;
         // The helper does one thing at a time: so its time limit counts from when it begins.
         let turn = tokio::time::timeout(TURN, self.turn.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(NoPicture::Failed("too many are asked for now".to_owned())) };
-        let ask = Ask::Snapshot { codec, width, height: 0, quality: QUALITY, data };
+        let ask = Ask::Snapshot { codec, width, height: 0, quality: quality.clamp(1, 100), data };
         match self.helper.ask(ask, PATIENCE).await {
-            Ok(Reply::Picture { jpeg, .. }) => Ok(jpeg),
+            Ok(Reply::Picture { jpeg, width, height }) => Ok(Picture { jpeg, width, height }),
             Ok(_) => Err(NoPicture::Failed("weir-av answered something else".to_owned())),
             Err(why) => Err(NoPicture::Failed(why)),
         }

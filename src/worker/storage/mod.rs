@@ -2,34 +2,77 @@
 //!
 //! Whoever has made a file hands it in ([`Shelf::deposit`]). From then on it is the shelf's: the intent is in the store before
 //! anything is moved, so that a restart at any moment neither loses the file nor writes its record twice. [`local`] is the
-//! directory, [`names`] what objects may be called.
+//! directory, [`bucket`] the object storage, [`upload`] the way there, [`sweep`] the end; [`names`] what objects may be called.
 
+mod bucket;
 mod local;
 mod names;
+mod playlist;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod upload;
 
-use crate::base::units::Size;
+pub use bucket::Style;
+pub use playlist::{parts, rewrite};
+
+use crate::base::units::{Size, Span};
 use crate::model::callback::{self, Pictured, Recorded};
 use crate::model::deposit::{self, Deposit as Row};
 use crate::model::id::{DepositId, TenantId};
 use crate::model::record::{Draft, Kind, Place, Record};
-use crate::model::tenant::BucketKey;
+use crate::model::tenant::{BucketKey, Scope};
 use crate::model::time::Time;
 use crate::runtime::clock::Clock;
+use crate::runtime::task::Tasks;
 use crate::store::{self, Store};
+use bucket::Buckets;
+use bytes::Bytes;
 use names::Reserved;
+use object_store::aws::AmazonS3;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+use upload::Uploads;
+
+/// What gives way when there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// What was stored first.
+    DeleteOldest,
+    /// What comes now.
+    Refuse,
+}
 
 crate::settings! {
     /// Where recordings and pictures are kept.
     pub struct Settings {
         /// The local directory. Empty: `records` in `data_dir`.
         pub dir: PathBuf = PathBuf::new(),
-        /// Bytes that may wait for buckets that cannot be reached.
+        /// What is left free on its disk; 0 means that nobody looks.
+        pub min_free: Size = Size(1 << 30),
+        /// What gives way when the disk is full, or too much waits for buckets: "delete-oldest" or "refuse".
+        pub when_full: WhenFull = WhenFull::DeleteOldest,
+        /// Bytes that may wait on the local disk for buckets that cannot be reached.
         pub spill: Size = Size(50 << 30),
+        /// How buckets are named in requests: "path", "virtual-host", or "auto", which goes by the end point.
+        pub style: Style = Style::Auto,
+        /// Files that are sent at the same time.
+        pub uploads: u32 = 4,
+        /// Larger files are sent in parts of this size, at least 5MiB; a part of each is held in memory while it is sent.
+        pub part: Size = Size(8 << 20),
+        /// How long one request to a bucket may take.
+        pub timeout: Span = Span::secs(60),
+        /// The wait after the first failure; it doubles with each.
+        pub first_wait: Span = Span::secs(1),
+        /// The longest wait.
+        pub longest_wait: Span = Span::secs(60),
+        /// A file of certificates (PEM) that end points may be signed by, beside the public authorities. Empty: none.
+        pub ca_file: PathBuf = PathBuf::new(),
     }
 }
 
@@ -54,6 +97,37 @@ struct Inner {
     callbacks: u64,
     /// Names that are being given out now.
     names: Mutex<HashSet<String>>,
+    buckets: Buckets,
+    uploads: Uploads,
+    /// Something waits for a bucket, or one has room again.
+    woken: Notify,
+    /// Files and bytes that wait for buckets, as they were counted last.
+    waiting: (AtomicU64, AtomicU64),
+    /// Bytes that were free on the disk when it was looked last.
+    free: AtomicU64,
+    /// Records that gave way because the disk was full.
+    evicted: AtomicU64,
+}
+
+/// Figures for `/metrics`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Files that wait for buckets.
+    pub waiting: u64,
+    /// Their bytes.
+    pub waiting_bytes: u64,
+    /// Files that reached their bucket.
+    pub uploaded: u64,
+    /// Their bytes.
+    pub uploaded_bytes: u64,
+    /// Tries that failed.
+    pub failed: u64,
+    /// Files that gave way because too much waited.
+    pub dropped: u64,
+    /// Records that gave way because the disk was full.
+    pub evicted: u64,
+    /// Bytes that are free on the disk.
+    pub free: u64,
 }
 
 /// A file that is complete and shall be kept.
@@ -104,6 +178,9 @@ pub enum Error {
     /// No room.
     #[error("no room: {0}")]
     Full(String),
+    /// The bucket.
+    #[error("the bucket: {0}")]
+    Bucket(String),
 }
 
 impl Deposit {
@@ -137,9 +214,31 @@ impl Shelf {
             std::fs::create_dir_all(&dir).map_err(|e| format!("storage.dir: {}: {e}", dir.display()))?;
         }
         let spool = root.join(SPOOL);
-        let shelf = Shelf(Arc::new(Inner { settings, root, spool, store, clock, callbacks, names: Mutex::default() }));
+        let buckets = Buckets::new(&settings)?;
+        let shelf = Shelf(Arc::new(Inner {
+            settings,
+            root,
+            spool,
+            store,
+            clock,
+            callbacks,
+            names: Mutex::default(),
+            buckets,
+            uploads: Uploads::default(),
+            woken: Notify::new(),
+            waiting: (AtomicU64::new(0), AtomicU64::new(0)),
+            // Nobody has looked yet.
+            free: AtomicU64::new(u64::MAX),
+            evicted: AtomicU64::new(0),
+        }));
         shelf.resume().await.map_err(|e| format!("storage: {e}"))?;
         Ok(shelf)
+    }
+
+    /// Begins to bring files to their buckets and to delete what is past its time, in `tasks`.
+    pub fn start(&self, tasks: &Tasks) {
+        tasks.spawn("uploads", self.clone().upload_all(tasks.clone(), tasks.stopping()));
+        tasks.spawn("storage sweep", self.clone().sweep_always(tasks.stopping()));
     }
 
     /// Where drafts are written: on the file system of the local directory. Nobody else looks into it.
@@ -188,10 +287,7 @@ impl Shelf {
 
     /// On the way to a bucket.
     async fn send(&self, deposit: Deposit, size: u64) -> Result<Place, Error> {
-        let waiting = self.0.store.deposits_waiting().await?;
-        if waiting.bytes.saturating_add(size) > self.0.settings.spill.0 {
-            return Err(Error::Full(format!("{} bytes wait for buckets already: storage.spill", waiting.bytes)));
-        }
+        self.make_way(size).await?;
         let mut place = Place { object: names::safe(&deposit.place.object), ..deposit.place.clone() };
         let plain = place.object.clone();
         let mut n = 0;
@@ -214,7 +310,44 @@ impl Shelf {
         // A crash here leaves it where it was, which the row says.
         let pending = self.pending(row.id);
         tokio::fs::rename(&file, &pending).await.map_err(|e| Error::File(file, e))?;
+        self.0.woken.notify_one();
         Ok(place)
+    }
+
+    /// Counts what waits for buckets.
+    async fn count(&self) -> Result<store::Waiting, Error> {
+        let now = self.0.store.deposits_waiting().await?;
+        self.0.waiting.0.store(now.files, Ordering::Relaxed);
+        self.0.waiting.1.store(now.bytes, Ordering::Relaxed);
+        Ok(now)
+    }
+
+    /// Room for `size` bytes more that wait for buckets.
+    async fn make_way(&self, size: u64) -> Result<(), Error> {
+        let most = self.0.settings.spill.0;
+        let mut waiting = self.count().await?.bytes;
+        if waiting.saturating_add(size) <= most {
+            return Ok(());
+        }
+        if self.0.settings.when_full == WhenFull::Refuse {
+            return Err(Error::Full(format!("{waiting} bytes wait for buckets already, storage.spill is {most}")));
+        }
+        for row in self.0.store.deposits(DepositId(0), 1000).await? {
+            if waiting.saturating_add(size) <= most {
+                break;
+            }
+            if row.draft.place.bucket.is_empty() || !self.0.uploads.take(row.id) {
+                continue;
+            }
+            tracing::error!(object = %row.draft.place.object, bucket = %row.draft.place.bucket, "too much waits for buckets: a file is given up");
+            self.0.store.drop_deposit(row.id).await?;
+            let _ = tokio::fs::remove_file(self.pending(row.id)).await;
+            self.0.uploads.forget(row.id);
+            self.0.uploads.leave(row.id);
+            self.0.uploads.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            waiting = waiting.saturating_sub(row.draft.size);
+        }
+        Ok(())
     }
 
     /// The intent, in the store.
@@ -284,5 +417,45 @@ impl Shelf {
     /// Where an object of the local directory is; `None`: no object is called so.
     pub fn find(&self, object: &str) -> Option<PathBuf> {
         (names::safe(object) == object).then(|| self.0.root.join(object))
+    }
+
+    /// Figures for `/metrics`.
+    pub fn figures(&self) -> Figures {
+        let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let counts = &self.0.uploads.counts;
+        Figures {
+            waiting: get(&self.0.waiting.0),
+            waiting_bytes: get(&self.0.waiting.1),
+            uploaded: get(&counts.done),
+            uploaded_bytes: get(&counts.bytes),
+            failed: get(&counts.failed),
+            dropped: get(&counts.dropped),
+            evicted: get(&self.0.evicted),
+            free: get(&self.0.free),
+        }
+    }
+
+    /// The bucket of a record's object, with the key that its owner gave.
+    async fn bucket_of(&self, record: &Record) -> Result<Arc<AmazonS3>, String> {
+        let Place { endpoint, bucket, .. } = &record.place;
+        let key = self.0.store.bucket_key(record.owner, endpoint, bucket).await.map_err(|e| e.to_string())?;
+        let key = key.ok_or_else(|| format!("no key of the bucket {bucket} is known"))?;
+        let region = match record.template {
+            Some(id) => self.0.store.template(Scope::Operator, id).await.map(|template| template.storage.region).unwrap_or_default(),
+            None => String::new(),
+        };
+        self.0.buckets.open(&record.place, &region, &key)
+    }
+
+    /// A URL of the bucket itself that opens an object beside or of a record, for so long.
+    pub async fn signed(&self, record: &Record, object: &str, within: Duration) -> Result<String, String> {
+        let bucket = self.bucket_of(record).await?;
+        bucket::signed(&bucket, object, within).await.map_err(|e| e.to_string())
+    }
+
+    /// A record's object in its bucket, whole, if it is there and small.
+    pub async fn read(&self, record: &Record) -> Result<Option<Bytes>, String> {
+        let bucket = self.bucket_of(record).await?;
+        bucket::read(&bucket, &record.place.object).await.map_err(|e| e.to_string())
     }
 }

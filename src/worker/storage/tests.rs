@@ -1,5 +1,8 @@
 //! What the shelf promises, with a real store and a real directory.
 
+mod bucket;
+mod s3;
+
 use super::*;
 use crate::model::id::{GroupId, StreamId};
 use crate::model::page::Page;

@@ -79,6 +79,17 @@ async fn the_newest_key_frame_once_a_second() {
 }
 
 #[tokio::test]
+async fn a_picture_neither_waits_for_a_stream_nor_asks_for_it() {
+    let rig = rig(patient(60_000)).await;
+    let mut events = rig.registry.watch();
+    let told = tokio::time::timeout(Duration::from_secs(5), rig.get("/live/off.jpg")).await.expect("at once");
+    assert_eq!(status(&told), "404");
+    let _publisher = rig.publish("live/on");
+    // The first thing that happens is not that somebody wanted the other.
+    assert_eq!(events.next().await, Some(crate::stream::Event::Published(StreamKey::parse("live/on").unwrap())));
+}
+
+#[tokio::test]
 async fn head_and_options() {
     let rig = rig_by_hand().await;
     let mut publisher = rig.publish("live/a");

@@ -1,0 +1,256 @@
+"""Pictures, transcode rules and buckets: what an operator gets of templates, looked at by other programs.
+
+The source's pictures carry their own number as a bar code, 16 bars of 16 pixels: so what was stored says which frame it is.
+"""
+
+import json
+import re
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from harness import KEY_ID, KEY_SECRET, Background, Failure, Server, case, eventually, free_port, run
+from plain import Client
+
+BARS, SIDE, RATE, GOP = 16, 16, 25, 25
+WIDTH, HEIGHT = BARS * SIDE, 64
+
+
+def sending(url, codec="libx264", sound=("-c:a", "aac"), seconds=60):
+    """ffmpeg sends numbered pictures at their own pace."""
+    code = f"nullsrc=s={WIDTH}x{HEIGHT}:r={RATE},geq=lum='if(bitand(N,pow(2,floor(X/{SIDE}))),235,16)':cb=128:cr=128"
+    speed = ["-preset", "ultrafast", "-tune", "zerolatency", "-g", GOP]
+    return Background([
+        "ffmpeg", "-hide_banner", "-loglevel", "warning", "-re", "-f", "lavfi", "-i", code, "-f", "lavfi", "-i", "sine=r=8000",
+        "-t", seconds, "-c:v", codec, *speed, "-pix_fmt", "yuv420p", *sound, "-f", "flv", url,
+    ])
+
+
+def number(picture):
+    """The number that a picture carries, whatever its size."""
+    gray, _ = run(["ffmpeg", "-loglevel", "error", "-i", picture, "-frames:v", "1", "-vf", f"scale={WIDTH}:{HEIGHT}", "-f", "rawvideo", "-pix_fmt", "gray", "-"], 20)
+    row = gray[WIDTH * (HEIGHT // 2):][:WIDTH]
+    if len(row) < WIDTH:
+        raise Failure(f"{picture} is no picture")
+    return sum(1 << bar for bar in range(BARS) if row[bar * SIDE + SIDE // 2] > 128)
+
+
+class Desk:
+    """A server whose streams anybody may play, with a group and a stream."""
+
+    def __init__(self, context, **keys):
+        self.server = Server(context.weir, **{"playback.auth": "false", "playback.push_auth": "false", **keys})
+
+    def __enter__(self):
+        self.server.start()
+        self.client = Client(self.server.http("/"), KEY_ID, KEY_SECRET)
+        self.group = self.call("CreateGroup", Name="g", InProtocol="rtmp", OutProtocol="rtmp,flv,hls", App="cam")["Id"]
+        self.stream = self.call("CreateRtmpGroupStreamurl", Id=self.group, Name="s")["StreamId"]
+        self.push = self.server.rtmp(self.stream, app="cam")
+        return self
+
+    def __exit__(self, *_):
+        self.server.remove()
+
+    def call(self, action, **parameters):
+        return self.client.call(action, **parameters)
+
+    def template(self, **parameters):
+        made = self.call("CreateTemplate", Name="t", **parameters)["Id"]
+        self.call("BindTemplate", TemplateId=made, InstanceId=self.group, InstanceType="group")
+        return made
+
+    def records(self, kind):
+        found = self.call("DescribeRecords", Type=kind, StreamId=self.stream, StartTime="2020-01-01T00:00:00Z", EndTime="2099-01-01T00:00:00Z", PageSize=100)
+        return found["Records"]
+
+    def live(self, sender):
+        def look():
+            if sender.process.poll() is not None:
+                raise Failure(f"the sender ended: {sender.output()[-1500:]}")
+            return self.server.get(f"/cam/{self.stream}.jpg", seconds=15)[0] == 200
+
+        eventually("live", look, 15)
+
+
+def fetch(url, **headers):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+        return answer.status, answer.headers, answer.read()
+
+
+def now_shown(desk):
+    """The number of the key frame that a player begins with now."""
+    return number(desk.server.http(f"/cam/{desk.stream}.flv"))
+
+
+@case("pictures by template and on demand show the right frame", weight=2, seconds=60)
+def pictures(context):
+    with Desk(context) as desk:
+        desk.template(Type="snapshot", Interval=2, JpgOverwrite="now/{AppName}/{StreamName}", JpgSequence="{AppName}/{StreamName}/{Sequence}_{UnixTimestamp}")
+        with sending(desk.push) as sender:
+            desk.live(sender)
+            for _ in range(2):
+                before = now_shown(desk)
+                taken = desk.call("CreateStreamSnapshot", StreamId=desk.stream)
+                after = now_shown(desk)
+                status, headers, body = fetch(taken["Url"])
+                if (status, headers["Content-Type"]) != (200, "image/jpeg"):
+                    raise Failure(f"{taken['Url']} answers {status} {headers['Content-Type']}")
+                file = desk.server.folder / "taken.jpg"
+                file.write_bytes(body)
+                shown = number(file)
+                if not (before <= shown <= after and shown % GOP == 0):
+                    raise Failure(f"the picture shows frame {shown}; a player began with {before} before and {after} after")
+                if (taken["Width"], taken["Height"], taken["Size"]) != (WIDTH, HEIGHT, len(body)):
+                    raise Failure(f"{taken} of {WIDTH} x {HEIGHT}, {len(body)} bytes")
+                time.sleep(1.2)
+            eventually("four pictures of the sequence", lambda: len(of_sequence(desk)) >= 4, 15)
+        numbers = []
+        for record in of_sequence(desk):
+            file = desk.server.folder / "seen.jpg"
+            file.write_bytes(fetch(record["Url"])[2])
+            numbers.append(number(file))
+        if numbers != sorted(numbers) or any(n % GOP for n in numbers) or len(set(numbers)) < 3:
+            raise Failure(f"the pictures show the frames {numbers}")
+        now = [record for record in desk.records("snapshot") if record["oNestObject"].startswith("now/")]
+        if len(now) != 1:
+            raise Failure(f"the picture that is overwritten is there {len(now)} times")
+        return f"frames {numbers}"
+
+
+def of_sequence(desk):
+    return [record for record in desk.records("snapshot") if record["oNestObject"].startswith("cam/")]
+
+
+@case("a transcode rule makes the asked size, rate and key frames", weight=4, seconds=80)
+def transcode(context):
+    rules = [
+        {"Name": "sd", "VideoCodec": "h264", "VideoBitrate": 150, "Fps": 10, "Gop": 20, "Height": 48, "Width": 192},
+        {"Name": "ld", "VideoCodec": "h264", "VideoBitrate": 60, "Fps": 5, "Gop": 5, "Height": 32, "Width": 128},
+    ]
+    with Desk(context) as desk:
+        desk.template(Type="transcode", TransConfigsJSON=json.dumps(rules))
+        with sending(desk.push, sound=("-c:a", "aac", "-ar", "44100")) as sender:
+            desk.live(sender)
+            players = [playing(desk, rule["Name"], 6) for rule in rules]
+            for rule, player in zip(rules, players):
+                check(rule, *player())
+            name = f"{desk.stream}_sd.m3u8"
+            status, _, body = desk.server.get(f"/cam/{name}", seconds=20)
+            if status != 200 or b"#EXT-X-STREAM-INF" not in body:
+                raise Failure(f"HLS of the rule answers {status}: {body[:300]!r}")
+            if sender.process.poll() is not None or "panicked" in desk.server.log():
+                raise Failure("the source did not go on")
+        status = desk.server.status(f"/cam/{desk.stream}_none.flv")
+        if status != 404:
+            raise Failure(f"a rule that is not there answers {status}")
+
+
+def playing(desk, rule, seconds):
+    """ffprobe reads the output of a rule for some seconds, beside others."""
+    url = desk.server.http(f"/cam/{desk.stream}_{rule}.flv")
+    command = ["ffprobe", "-loglevel", "error", "-read_intervals", f"%+{seconds}", "-show_entries",
+               "stream=codec_name,codec_type,width,height:packet=codec_type,pts_time,flags", "-of", "json", url]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def result():
+        try:
+            out, err = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Failure(f"{rule}: ffprobe hangs") from None
+        if process.returncode:
+            raise Failure(f"{rule}: {err.decode()[-500:]}")
+        found = json.loads(out)
+        return found["streams"], found["packets"]
+
+    return result
+
+
+def check(rule, streams, packets):
+    video = next(s for s in streams if s["codec_type"] == "video")
+    shape = (video["codec_name"], video["width"], video["height"])
+    if shape != ("h264", rule["Width"], rule["Height"]):
+        raise Failure(f"{rule['Name']}: {shape}")
+    if not any(s["codec_type"] == "audio" and s["codec_name"] == "aac" for s in streams):
+        raise Failure(f"{rule['Name']}: no sound")
+    pictures = [p for p in packets if p["codec_type"] == "video"]
+    times = [float(p["pts_time"]) for p in pictures]
+    rate = (len(times) - 1) / (times[-1] - times[0])
+    if abs(rate - rule["Fps"]) > 0.6:
+        raise Failure(f"{rule['Name']}: {rate:.2f} pictures a second")
+    keys = [n for n, p in enumerate(pictures) if "K" in p["flags"]]
+    if {later - earlier for earlier, later in zip(keys, keys[1:])} - {rule["Gop"]}:
+        raise Failure(f"{rule['Name']}: key frames at {keys}")
+
+
+class Bucket:
+    """An S3 server with a bucket."""
+
+    def __init__(self, context):
+        self.program = context.node.parent / "s3s" / "bin" / "s3s-fs"
+        if not self.program.exists():
+            raise Failure(f"{self.program} is not there: make e2e builds it")
+        self.port, self.root = free_port(), context.folder / f"s3-{free_port()}"
+        (self.root / "b").mkdir(parents=True)
+        self.process = None
+
+    def start(self):
+        command = [self.program, "--host", "127.0.0.1", "--port", self.port, "--access-key", "s3key", "--secret-key", "s3secret", self.root]
+        self.process = Background(command)
+
+    def stop(self):
+        self.process.__exit__()
+
+    def objects(self):
+        files = [path.relative_to(self.root / "b") for path in (self.root / "b").rglob("*.jpg")]
+        return sorted(str(path) for path in files if not path.name.startswith("."))
+
+
+@case("a bucket that is away for a while loses nothing", weight=2, seconds=80)
+def bucket(context):
+    s3 = Bucket(context)
+    with Desk(context, **{"storage.first_wait": "200ms", "storage.longest_wait": "1s"}) as desk:
+        s3.start()
+        try:
+            access = json.dumps({"AccessKeyId": "s3key", "AccessKeySecret": "s3secret"})
+            made = desk.call("CreateTemplate", Name="t", Type="snapshot", Interval=1, JpgSequence="{StreamName}/{Sequence}", oNestBucket="b", oNestEndpoint=f"http://127.0.0.1:{s3.port}")["Id"]
+            with sending(desk.push) as sender:
+                desk.live(sender)
+                desk.call("CreateStreamSnapshot", StreamId=desk.stream, AccessInfo=access)
+                desk.call("BindTemplate", TemplateId=made, InstanceId=desk.stream, InstanceType="stream")
+                eventually("two pictures in the bucket", lambda: len(s3.objects()) >= 2, 15)
+                s3.stop()
+                there = len(desk.records("snapshot"))
+                time.sleep(6)
+                waiting = metric(desk.server, "weir_storage_waiting_files")
+                if waiting < 4:
+                    raise Failure(f"{waiting} pictures wait while the bucket is away")
+                # A restart in between loses nothing either.
+                desk.server.kill()
+                desk.server.start()
+                s3.start()
+                eventually("nothing waits any more", lambda: metric(desk.server, "weir_storage_waiting_files") == 0, 20)
+            rows = [row for row in desk.records("snapshot") if row["oNestBucket"] == "b"]
+            eventually("everything is in the bucket", lambda: sorted(row["oNestObject"] for row in rows) == s3.objects(), 5)
+            if len(rows) < there + 3:
+                raise Failure(f"only {len(rows)} pictures: {s3.objects()}")
+            status, _, body = fetch(rows[-1]["Url"])
+            file = desk.server.folder / "fetched.jpg"
+            file.write_bytes(body)
+            if status != 200 or number(file) % GOP:
+                raise Failure(f"{rows[-1]['Url']} answers {status}")
+            try:
+                fetch(rows[-1]["Url"].split("?")[0])
+                raise Failure("the bucket gives its objects to everybody")
+            except urllib.error.HTTPError:
+                pass
+            return f"{len(rows)} pictures"
+        finally:
+            s3.stop()
+
+
+def metric(server, name):
+    text = server.get("/metrics")[2].decode()
+    return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))

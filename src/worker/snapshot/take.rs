@@ -67,7 +67,6 @@ impl Snapshots {
         key: &StreamKey,
         stream: &Stream,
         template: Option<&Template>,
-        recording: None,
         sequence: u64,
     ) -> Result<Taken, Failed> {
         let done = self.try_store(key, stream, template, sequence).await;
@@ -97,6 +96,7 @@ impl Snapshots {
             group: stream.group,
             owner: stream.owner,
             template: template.map(|template| template.id),
+            recording: None,
             kind: Kind::Snapshot,
             format: Some(Format::Jpg),
             place: Place::default(),

@@ -1,5 +1,8 @@
 //! The composition root: builds everything bottom-up, hands out handles, stops top-down.
 
+mod hls;
+mod webrtc;
+
 use crate::api::action::Boxed;
 use crate::api::plane::{self, Recorders};
 use crate::api::start::{Base, Ports};
@@ -8,7 +11,6 @@ use crate::api::{self, Public};
 use crate::base::id::StreamKey;
 use crate::config::Config;
 use crate::console;
-use crate::container::m3u8::Window;
 use crate::edge::gb28181;
 use crate::edge::gb28181::media::{self, Media};
 use crate::edge::http::{self, Http, Refusal};
@@ -27,7 +29,6 @@ use crate::stream::{Registry, Unit};
 use crate::worker::av::NoPicture;
 use crate::worker::record::shift::{self, Shift};
 use crate::worker::record::{self, Recorder};
-use crate::worker::segment::{Feeds, NoSegments};
 use crate::worker::snapshot::{self, Snapshots};
 use crate::worker::storage::Shelf;
 use crate::worker::{av, ledger, notify, pull, relay, storage, transcode};
@@ -81,10 +82,11 @@ impl Server {
             sessions: sessions.clone(),
             pumps: pumps.clone(),
             access: access.clone(),
-            segments: Arc::new(Hls(Feeds::new(config.hls.clone(), registry.clone(), &core), config.hls.patience.0)),
+            segments: Arc::new(hls::Hls::new(&config.hls, &registry, &core)),
             pictures: Arc::new(Jpeg(stills.clone())),
             past: Arc::new(shift),
             figures: figures(&shelf, &snapshots),
+            calls: webrtc::open(&config, &registry, &edges)?,
             ready: readiness(&ready),
         };
         let http = Http::new(config.http.clone(), parts, &edges);
@@ -109,8 +111,10 @@ impl Server {
         let parts = (Arc::new(devices) as Arc<dyn plane::Devices>, Arc::new(files) as Arc<dyn plane::Files>, workers);
         let api = base.api(config.api.clone(), places, parts, console::front(&config.console), &core);
         let fixed = crate::api::router(api.clone()).merge(crate::api::live_stats::router(api.clone()));
-        let fixed = fixed.merge(crate::api::license::router(api)).merge(console::assets(&config.console)).merge(http.pasts());
+        let fixed =
+            fixed.merge(crate::api::license::router(api)).merge(console::assets(&config.console)).merge(http.pasts()).merge(http.calls());
         let suffixes = http::Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films());
+        let suffixes = suffixes.add("whep", http.whep()).add("whip", http.whip());
         open_http(&config.http, &http, bound, suffixes.after(fixed.merge(routes)))?;
 
         let helper = av::Helper::new(config.av.clone(), &core);
@@ -309,34 +313,6 @@ impl ledger::Sources for Counted {
     fn recorded(&self, tell: &mut dyn FnMut(&StreamKey)) {
         let running = self.recorder.running().into_iter().filter(|r| r.state == State::Recording);
         running.map(|r| r.key).collect::<std::collections::BTreeSet<_>>().iter().for_each(tell);
-    }
-}
-
-/// Connects the HTTP edge with the worker that cuts segments, which do not know each other.
-struct Hls(Feeds, Duration);
-
-impl http::Segments for Hls {
-    fn first<'a>(&'a self, key: &'a StreamKey) -> http::Found<'a> {
-        Box::pin(async move {
-            let over = || Refusal::new(StatusCode::NOT_FOUND, format!("nobody publishes {key}"));
-            let feed = self.0.open(key).ok_or_else(over)?;
-            feed.first(self.1).await.map_err(|e| {
-                let status = match e {
-                    NoSegments::Unfit(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    NoSegments::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
-                    NoSegments::Over => StatusCode::NOT_FOUND,
-                };
-                Refusal::new(status, e.to_string())
-            })
-        })
-    }
-
-    fn now(&self, key: &StreamKey) -> Option<Arc<Window>> {
-        self.0.open(key).map(|feed| feed.window())
-    }
-
-    fn streams(&self) -> usize {
-        self.0.len()
     }
 }
 

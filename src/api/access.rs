@@ -128,6 +128,7 @@ fn paths(ask: &Ask<'_>) -> Vec<String> {
         p if p.starts_with("rtmp") => &[""],
         p if p.contains("hls") => &[".m3u8"],
         p if p.contains("flv") => &[".flv"],
+        p if p.contains("fmp4") => &[".live.mp4", ".flv"],
         "webrtc" | "whep" | "rtc" => &["", ".whep"],
         // Whoever may play may see the picture: any signature that plays the stream opens it.
         "jpg" => &["", ".flv", ".m3u8", ".jpg"],

@@ -63,6 +63,7 @@ config! {
     play: crate::edge::net::pump::Settings,
     rtmp: crate::edge::rtmp::Settings,
     http: crate::edge::http::Settings,
+    webrtc: crate::edge::webrtc::Settings,
     hls: crate::worker::segment::Settings,
     sip: crate::edge::gb28181::Sip,
     gb28181: crate::edge::gb28181::Settings,

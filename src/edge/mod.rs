@@ -5,3 +5,4 @@ pub mod http;
 pub mod net;
 pub mod rtmp;
 pub mod session;
+pub mod webrtc;

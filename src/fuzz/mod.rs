@@ -12,6 +12,7 @@ mod recording;
 mod rtmp;
 mod rtp;
 mod sip;
+mod webrtc;
 
 /// An entry.
 pub type Target = fn(&[u8]);
@@ -44,7 +45,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sdp", gb28181::sdp),
     ("sip", sip::message),
     ("sip_stream", sip::stream),
+    ("stun", webrtc::stun),
     ("timeline", media::timeline),
+    ("webrtc_offer", webrtc::offer),
 ];
 
 /// Runs one target by name; nothing if there is none of that name.

@@ -5,3 +5,5 @@ pub mod gb28181;
 pub mod rtmp;
 pub mod rtp;
 pub mod sip;
+pub mod stun;
+pub mod webrtc;

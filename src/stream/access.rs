@@ -21,7 +21,7 @@ pub struct Ask<'a> {
     pub act: Act,
     /// With which stream.
     pub key: &'a StreamKey,
-    /// By which protocol: `rtmp`, `flv`, `ws-flv`, `hls`, `webrtc`; `jpg` is the stream's picture.
+    /// By which protocol: `rtmp`, `flv`, `ws-flv`, `fmp4`, `ws-fmp4`, `hls`, `webrtc`; `jpg` is the stream's picture.
     pub protocol: &'static str,
     /// Where the peer calls from.
     pub peer: SocketAddr,

@@ -149,6 +149,12 @@ impl Publisher {
         self.stopped.borrow().clone()
     }
 
+    /// Returns when a reader wants a key frame before its time; the publisher asks its source for one, if it can.
+    pub fn key_wanted(&self) -> impl Future<Output = ()> + Send + use<> {
+        let stream = self.stream.clone();
+        async move { stream.key_wanted.notified().await }
+    }
+
     /// Returns when the session has to end: another publisher took over, an operator cut it, the server stops.
     pub fn stopped(&self) -> impl Future<Output = End> + Send + use<> {
         let mut stopped = self.stopped.clone();

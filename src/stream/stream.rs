@@ -31,6 +31,8 @@ pub struct Stream {
     pub(super) settings: Arc<Settings>,
     pub(super) tracks: ArcSwap<Tracks>,
     pub(super) woken: Notify,
+    /// Somebody wants a key frame before its time.
+    pub(super) key_wanted: Notify,
     pub(super) pen: Mutex<Pen>,
     pub(super) counts: Counters,
     phase: AtomicU8,
@@ -141,6 +143,7 @@ impl Stream {
             settings,
             tracks: ArcSwap::default(),
             woken: Notify::new(),
+            key_wanted: Notify::new(),
             pen: Mutex::new(pen),
             counts: Counters::default(),
             phase: AtomicU8::new(GAP),
@@ -183,6 +186,12 @@ impl Stream {
     pub fn eject(&self, why: End) -> bool {
         let pen = self.pen();
         pen.source.is_some() && pen.eject.send(Some(why)).is_ok()
+    }
+
+    /// Asks the publisher for a key frame, if it can get one ([`Publisher::key_wanted`](super::Publisher::key_wanted)). Several
+    /// requests that nobody has answered yet are one.
+    pub fn want_key(&self) {
+        self.key_wanted.notify_one();
     }
 
     /// What lists show.

@@ -109,6 +109,11 @@ impl Stream {
         Read::Lagged { missed }
     }
 
+    /// Where a newcomer starts now: at the newest key frame, or with none at the next one.
+    pub fn newest(&self) -> Cursor {
+        self.ring.join()
+    }
+
     /// The number that the next unit gets: a cursor that stands here has read everything.
     pub fn head(&self) -> u64 {
         self.ring.head()

@@ -39,9 +39,13 @@ pub enum Slot {
     Rtmp,
     /// The same with the legacy codec id 12 for HEVC.
     RtmpLegacy,
+    /// Fragment of MP4.
+    Fmp4,
+    /// Fragment of MP4 in a WebSocket frame.
+    WsFmp4,
 }
 
-const SLOTS: usize = 6;
+const SLOTS: usize = 8;
 type Views = [OnceLock<Bytes>; SLOTS];
 
 impl Unit {

@@ -150,6 +150,7 @@ class Server:
             "sip.udp_listen": f"127.0.0.1:{sip}",
             "sip.tcp_listen": f"127.0.0.1:{sip}",
             "rtp.listen": f"127.0.0.1:{free_port()}",
+            "webrtc.listen": "127.0.0.1:0",
             "access.open": "live/*",
             "stream.grace": "3s",
             **keys,

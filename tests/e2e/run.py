@@ -27,6 +27,7 @@ import sipdevices  # noqa: E402, F401
 import day  # noqa: E402, F401
 import record  # noqa: E402, F401
 import storage  # noqa: E402, F401
+import webrtc  # noqa: E402, F401
 
 
 def main():

@@ -110,6 +110,7 @@ fn closed_ports() -> Vec<(&'static str, String)> {
     }
     if section("rtp") {
         found.push(("rtp.listen", free()));
+        found.push(("webrtc.listen", "127.0.0.1:0".to_owned()));
     }
     found
 }

@@ -109,7 +109,7 @@ pub fn master(variant: &Variant) -> Result<String, Error> {
     Ok(MasterPlaylist::builder().variant_streams(vec![stream]).build()?.to_string())
 }
 
-fn date_time(wall: Timestamp) -> String {
+pub(super) fn date_time(wall: Timestamp) -> String {
     // Only times outside of the years -9999 to 9999 fail, and no clock shows those.
     let time = jiff::Timestamp::from_nanosecond(wall.0.into()).unwrap_or_default();
     time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()

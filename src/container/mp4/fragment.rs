@@ -15,9 +15,9 @@ pub const MAX_SIZE: usize = 64 << 20;
 pub const MAX_FRAMES: usize = 16_384;
 
 /// Needs no other sample, others may need it.
-const SYNC: SampleFlags = SampleFlags::from_fields(0, 2, 0, 0, 0, false, 0);
+pub(super) const SYNC: SampleFlags = SampleFlags::from_fields(0, 2, 0, 0, 0, false, 0);
 /// Needs others.
-const NOT_SYNC: SampleFlags = SampleFlags::from_fields(0, 1, 0, 0, 0, true, 0);
+pub(super) const NOT_SYNC: SampleFlags = SampleFlags::from_fields(0, 1, 0, 0, 0, true, 0);
 
 /// The fragment is as large as one may be: cut it, then push the frame again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

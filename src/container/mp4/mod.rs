@@ -8,6 +8,7 @@
 mod entry;
 mod fragment;
 mod init;
+mod live;
 mod plan;
 mod scan;
 mod splice;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use fragment::{Fragment, Full, MAX_FRAMES, MAX_SIZE, Muxer};
 pub use init::{carried, init};
+pub use live::{fragment, played};
 pub use plan::{Plan, plan};
 pub use scan::{Index, Scan};
 

@@ -4,6 +4,7 @@
 //! segments inherit the token. So every player has a session of its own without cookies or redirects, and who altered a
 //! segment's URL, or kept it too long, gets 403.
 
+use super::low::{Listed, Until};
 use super::reply::{self, Refusal};
 use super::target::{encode, parameter};
 use super::viewers::Viewer;
@@ -35,6 +36,10 @@ pub trait Segments: Send + Sync {
     fn first<'a>(&'a self, key: &'a StreamKey) -> Found<'a>;
     /// The segments that are there now; asking keeps them being cut.
     fn now(&self, key: &StreamKey) -> Option<Arc<Window>>;
+    /// The parts of a stream, cut from now on if they are not yet; waits for what is asked for.
+    fn parts<'a>(&'a self, key: &'a StreamKey, until: Until) -> Listed<'a>;
+    /// Players that do not say what they want get parts.
+    fn prefers_parts(&self) -> bool;
     /// How many streams are being cut.
     fn streams(&self) -> usize;
 }
@@ -49,11 +54,15 @@ struct Authorised {
 impl Http {
     /// Answers a playlist request.
     pub async fn playlist(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr) -> Response<Body> {
-        let made = match parameter(request.uri.query().unwrap_or_default(), TOKEN) {
+        let query = request.uri.query().unwrap_or_default();
+        let low = self.wants_parts(query);
+        let made = match parameter(query, TOKEN) {
             _ if request.method == Method::OPTIONS => return reply::options(self.settings(), &request.headers),
             _ if request.method != Method::GET && request.method != Method::HEAD => Err(play::not_allowed()),
-            None if past::is_past(request.uri.query().unwrap_or_default()) => self.past_playlist(request, key, peer).await,
+            None if past::is_past(query) => self.past_playlist(request, key, peer).await,
+            None if low => self.low_master(request, key, peer).await,
             None => self.master(request, key, peer).await,
+            Some(token) if low => self.low_media(query, key, &token).await,
             Some(token) => self.media(key, &token).await,
         };
         match made {
@@ -118,7 +127,11 @@ impl Http {
         let tracks = window.newest().map(|segment| segment.tracks.clone()).unwrap_or_default();
         let picture = tracks.video.as_deref();
         let variant = Variant {
-            uri: format!("{}.m3u8?{TOKEN}={token}", encode(key.name())),
+            uri: format!(
+                "{}.m3u8?{}{TOKEN}={token}",
+                encode(key.name()),
+                if self.parts().segments.prefers_parts() { "format=ts&" } else { "" }
+            ),
             // What comes may be larger than what came.
             bandwidth: window.bandwidth() * 5 / 4,
             codecs: codecs(&tracks),
@@ -138,13 +151,13 @@ impl Http {
     }
 }
 
-fn ours(e: m3u8::Error) -> Refusal {
+pub(super) fn ours(e: m3u8::Error) -> Refusal {
     tracing::error!(%e, "a playlist could not be written");
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())
 }
 
 /// The codecs by their RFC 6381 names; none rather than half of them.
-fn codecs(tracks: &Tracks) -> Vec<String> {
+pub(super) fn codecs(tracks: &Tracks) -> Vec<String> {
     let video = tracks.video.as_ref().map(|v| match &v.codec {
         VideoCodec::H264 { sps, .. } => sps.first().and_then(|sps| h264::codec_string(sps)),
         VideoCodec::H265 { sps, .. } => sps.first().and_then(|sps| h265::codec_string(sps)),
@@ -153,6 +166,7 @@ fn codecs(tracks: &Tracks) -> Vec<String> {
     let audio = tracks.audio.as_ref().map(|a| match &a.codec {
         AudioCodec::Aac { config } => aac::parse_asc(config).ok().map(|config| aac::codec_string(&config)),
         AudioCodec::Mp3 => Some("mp4a.40.34".to_owned()),
+        AudioCodec::Opus { .. } => Some("opus".to_owned()),
         _ => None,
     });
     [video, audio].into_iter().flatten().collect::<Option<Vec<String>>>().unwrap_or_default()

@@ -98,9 +98,9 @@ impl Http {
                 return play::answer_and_close(io, response, false).await;
             }
         };
-        if let Target::Flv(key) = Target::parse(head.request.uri.path()) {
+        if let Target::Live(key, container) = Target::parse(head.request.uri.path()) {
             let early = buffer.split_off(head.size);
-            return self.play(io, early, head.request, key, peer, Box::new(place)).await;
+            return self.play(io, early, head.request, (key, container), peer, Box::new(place)).await;
         }
         drop(head);
         self.hyper(Rewound::new(buffer.freeze(), io), peer, place, router).await;

@@ -39,6 +39,9 @@ impl Http {
         text.single("weir_http_connections", "gauge", "HTTP connections that are open.", self.limits().now());
         text.single("weir_hls_players", "gauge", "Players that watch by HLS.", self.viewers().len());
         text.single("weir_hls_streams", "gauge", "Streams that are being cut into segments.", self.parts().segments.streams());
+        for (name, kind, help, value) in self.parts().calls.iter().flat_map(|calls| calls.metrics()) {
+            text.single(name, kind, help, value);
+        }
         let streams: Vec<Info> = self.parts().registry.list().iter().map(|stream| stream.info()).collect();
         totals(&mut text, &streams);
         for figure in (self.parts().figures)() {

@@ -1,20 +1,23 @@
-//! HTTP: FLV over HTTP and WebSocket, HLS, health and metrics, and whatever routers the composition root brings (API, console).
+//! HTTP: FLV and fragmented MP4 over HTTP and WebSocket, HLS, health and metrics, and whatever routers the composition root brings (API, console).
 //!
-//! We accept connections ourselves ([`listener`]) and read the first request from the raw socket. A request for FLV or its
-//! WebSocket is answered there and the socket handed to a pump; anything else goes to hyper, rewound. Start with
-//! [`Http::serve`]. What is *not* here: cutting segments and making pictures
-//! ([`Segments`] and [`Pictures`] are the questions, workers answer).
+//! We accept connections ourselves ([`listener`]) and read the first request from the raw socket. A request for FLV, MP4 or their
+//! WebSockets is answered there and the socket handed to a pump; anything else goes to hyper, rewound. Start with
+//! [`Http::serve`]. What is *not* here: cutting segments, making pictures and WebRTC's media
+//! ([`Segments`], [`Pictures`] and [`Calls`] are the questions, others answer).
 
 mod flv;
+mod fmp4;
 mod head;
 mod hls;
 mod io;
 mod listener;
+mod low;
 mod metrics;
 mod past;
 mod picture;
 mod play;
 mod reply;
+mod rtc;
 mod service;
 mod session_task;
 mod suffix;
@@ -27,7 +30,7 @@ mod ws;
 use crate::base::units::{Size, Span};
 use crate::container::flv::Hevc;
 use crate::edge::net::Limits;
-use crate::edge::net::pump::Pumps;
+use crate::edge::net::pump::{Format, Pumps};
 use crate::edge::session::Sessions;
 use crate::runtime::task::{Stop, Tasks};
 use crate::stream::Registry;
@@ -39,9 +42,11 @@ use std::time::Duration;
 use viewers::Viewers;
 
 pub use hls::{Found, Segments};
+pub use low::{Listed, Until};
 pub use past::{Later, Listing, Past, Reel, Wanted};
 pub use picture::{Pictures, Taken};
 pub use reply::Refusal;
+pub use rtc::{Answering, Calls, Offer, Opened};
 pub use suffix::Suffixes;
 
 crate::settings! {
@@ -121,6 +126,8 @@ pub struct Parts {
     pub past: Arc<dyn Past>,
     /// What others have for `/metrics`.
     pub figures: Figures,
+    /// Who answers WebRTC offers, if anybody does.
+    pub calls: Option<Arc<dyn Calls>>,
     /// For `/readyz`.
     pub ready: Ready,
 }
@@ -135,6 +142,7 @@ struct Inner {
     tasks: Tasks,
     limits: Limits,
     formats: flv::Formats,
+    fmp4: [Arc<dyn Format>; 2],
     viewers: Viewers,
     kept: picture::Kept,
     passes: past::Passes,
@@ -146,12 +154,14 @@ impl Http {
         let limits = Limits::new(settings.connections, settings.connections_per_address);
         let viewers = Viewers::new(parts.sessions.clone(), parts.registry.clone(), settings.hls_players);
         let kept = picture::Kept::new(parts.registry.clock().clone());
+        let fmp4 = [false, true].map(|websocket| Arc::new(fmp4::Fmp4::new(websocket)) as Arc<dyn Format>);
         let http = Http(Arc::new(Inner {
             settings,
             parts,
             tasks: tasks.clone(),
             limits,
             formats: flv::Formats::new(),
+            fmp4,
             viewers,
             kept,
             passes: past::Passes::new(),
@@ -220,6 +230,10 @@ impl Http {
 
     fn formats(&self) -> &flv::Formats {
         &self.0.formats
+    }
+
+    fn fmp4(&self, websocket: bool) -> Arc<dyn Format> {
+        self.0.fmp4[usize::from(websocket)].clone()
     }
 
     fn viewers(&self) -> &Viewers {

@@ -1,8 +1,8 @@
-//! FLV players: from the request to the pump, or to a task of its own where there is no plain socket.
+//! Players of live streams in one answer or WebSocket: from the request to the pump, or to a task of its own where there is no plain socket.
 
 use super::io::Transport;
 use super::reply::{self, Refusal};
-use super::target::parameter;
+use super::target::{Container, parameter};
 use super::ws::{self, Wish};
 use super::{Http, session_task};
 use crate::base::error::End;
@@ -26,16 +26,21 @@ pub struct Admitted {
     subscriber: Subscriber,
     session: Session,
     websocket: bool,
+    container: Container,
     hevc: Hevc,
     /// The head of the answer.
     pub response: Response<Body>,
 }
 
 /// A session whose request is dropped while it waits ended because its peer left.
-struct Waiting(Option<Session>);
+pub(super) struct Waiting(Option<Session>);
 
 impl Waiting {
-    fn over(mut self) -> Session {
+    pub(super) fn new(session: Session) -> Waiting {
+        Waiting(Some(session))
+    }
+
+    pub(super) fn over(mut self) -> Session {
         self.0.take().expect("taken once, by value")
     }
 }
@@ -50,7 +55,13 @@ impl Drop for Waiting {
 
 impl Http {
     /// Decides whether the request may play, and waits for its stream. A refusal has closed the session.
-    pub async fn admit(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr) -> Result<Admitted, Refusal> {
+    pub async fn admit(
+        &self,
+        request: &request::Parts,
+        key: &StreamKey,
+        container: Container,
+        peer: SocketAddr,
+    ) -> Result<Admitted, Refusal> {
         let refuse = |status, why: String| Err(Refusal::new(status, why));
         let accept = match ws::wish(&request.headers) {
             Wish::No => None,
@@ -71,16 +82,16 @@ impl Http {
             Some("live") => Start::Live,
             Some(other) => return refuse(StatusCode::BAD_REQUEST, format!("start={other}: key or live")),
         };
-        let protocol = if accept.is_some() { "ws-flv" } else { "flv" };
-        let waiting = Waiting(Some(self.parts().sessions.open(protocol, peer)));
+        let protocol = container.protocol(accept.is_some());
+        let waiting = Waiting::new(self.parts().sessions.open(protocol, peer));
         match self.find(request, key, peer, protocol, start).await {
             Ok(subscriber) => {
                 let response = match &accept {
                     Some(accept) => reply::websocket(accept),
-                    None => reply::flv(self.settings(), &request.headers),
+                    None => reply::live(self.settings(), &request.headers, container.mime()),
                 };
                 let (session, websocket) = (waiting.over(), accept.is_some());
-                Ok(Admitted { subscriber, session, websocket, hevc, response })
+                Ok(Admitted { subscriber, session, websocket, container, hevc, response })
             }
             Err(refusal) => {
                 waiting.over().close(refusal.end(key));
@@ -92,12 +103,7 @@ impl Http {
     /// Asks whether the stream may be played.
     pub async fn permit(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr, protocol: &'static str) -> Result<(), Refusal> {
         let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
-        let ask = Ask { act: Act::Play, key, protocol, peer, path, query };
-        self.parts().access.check(ask).await.map(drop).map_err(|denied| match denied {
-            Denied::Forbidden(why) => Refusal::new(StatusCode::FORBIDDEN, why),
-            Denied::NotFound(why) => Refusal::new(StatusCode::NOT_FOUND, why),
-            Denied::Unavailable(why) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why),
-        })
+        self.allowed(Ask { act: Act::Play, key, protocol, peer, path, query }).await
     }
 
     /// Asks for permission, then for the stream.
@@ -109,7 +115,23 @@ impl Http {
         protocol: &'static str,
         start: Start,
     ) -> Result<Subscriber, Refusal> {
-        self.permit(request, key, peer, protocol).await?;
+        let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
+        self.wait(Ask { act: Act::Play, key, protocol, peer, path, query }, start).await
+    }
+
+    /// Asks for permission, whatever it is for.
+    pub async fn allowed(&self, ask: Ask<'_>) -> Result<(), Refusal> {
+        self.parts().access.check(ask).await.map(drop).map_err(|denied| match denied {
+            Denied::Forbidden(why) => Refusal::new(StatusCode::FORBIDDEN, why),
+            Denied::NotFound(why) => Refusal::new(StatusCode::NOT_FOUND, why),
+            Denied::Unavailable(why) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why),
+        })
+    }
+
+    /// Asks for permission to play, then for the stream.
+    pub async fn wait(&self, ask: Ask<'_>, start: Start) -> Result<Subscriber, Refusal> {
+        let key = ask.key;
+        self.allowed(ask).await?;
         let wait = self.parts().registry.wait_for(key, Class::Viewer, start, self.settings().patience.0);
         let stop = self.stop();
         tokio::select! {
@@ -122,13 +144,13 @@ impl Http {
         }
     }
 
-    /// Serves a connection whose first request asks for FLV; `early` came behind the request.
+    /// Serves a connection whose first request asks for a live stream; `early` came behind the request.
     pub async fn play<S: Transport>(
         &self,
         mut io: S,
         early: BytesMut,
         request: request::Parts,
-        key: StreamKey,
+        (key, container): (StreamKey, Container),
         peer: SocketAddr,
         keep: Box<dyn Send>,
     ) {
@@ -136,7 +158,7 @@ impl Http {
         let answer = match request.method {
             Method::OPTIONS => Err(reply::options(self.settings(), &request.headers)),
             Method::GET | Method::HEAD => {
-                let admission = self.admit(&request, &key, peer);
+                let admission = self.admit(&request, &key, container, peer);
                 tokio::select! {
                     biased;
                     admitted = admission => admitted.map_err(|refusal| refusal.response(self.settings(), &request.headers)),
@@ -158,10 +180,13 @@ impl Http {
 
     /// Hands an admitted player to its pump, or serves it here. `headed`: the head of the answer is still to be sent.
     pub async fn start<S: Transport>(&self, io: S, early: Bytes, admitted: Admitted, keep: Box<dyn Send>, headed: bool) {
-        let Admitted { subscriber, session, websocket, hevc, response } = admitted;
+        let Admitted { subscriber, session, websocket, container, hevc, response } = admitted;
         session.begin(Role::Play, subscriber.stream().key());
         let first = if headed { reply::head(&response, None) } else { Bytes::new() };
-        let format = self.formats().get(websocket, hevc);
+        let format = match container {
+            Container::Flv => self.formats().get(websocket, hevc),
+            Container::Fmp4 => self.fmp4(websocket),
+        };
         let inbound = websocket.then(|| Box::new(ws::Listener::new(&early)) as Box<dyn Inbound>);
         match io.into_socket() {
             Ok(socket) => {

@@ -102,11 +102,11 @@ pub fn options(settings: &Settings, request: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// The head of the answer that an FLV stream follows; the end of the connection is the end of the stream.
-pub fn flv(settings: &Settings, request: &HeaderMap) -> Response<Body> {
+/// The head of the answer that a stream follows; the end of the connection is the end of the stream.
+pub fn live(settings: &Settings, request: &HeaderMap, mime: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/x-flv"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(mime));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
     // A proxy in front must not wait for more before it passes a frame on.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
@@ -186,7 +186,7 @@ mod tests {
     fn heads_for_raw_sockets() {
         let settings = Settings { cors: vec![], ..Settings::default() };
         let head = |r, n| String::from_utf8(head(&r, n).to_vec()).unwrap();
-        let stream = head(flv(&settings, &HeaderMap::new()), None);
+        let stream = head(live(&settings, &HeaderMap::new(), "video/x-flv"), None);
         assert!(stream.starts_with("HTTP/1.1 200 OK\r\n") && stream.ends_with("Connection: close\r\n\r\n"), "{stream}");
         assert!(!stream.contains("ontent-") || stream.contains("content-type: video/x-flv"), "{stream}");
         let upgrade = head(websocket("abc="), None);

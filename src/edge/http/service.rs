@@ -2,7 +2,7 @@
 
 use super::io::{Rewound, Transport};
 use super::reply::{self, Refusal};
-use super::target::Target;
+use super::target::{Container, Target};
 use super::{Http, play};
 use axum::Router;
 use axum::body::Body;
@@ -51,8 +51,9 @@ impl<S: Transport> Requests<S> {
         }
         let target = Target::parse(head.uri.path());
         Ok(match target {
-            Target::Flv(key) => self.flv(Request::from_parts(head, body), &key).await,
+            Target::Live(key, container) => self.live(Request::from_parts(head, body), &key, container).await,
             Target::Playlist(key) => self.http.playlist(&head, &key, self.peer).await,
+            Target::Piece(key, piece) => self.http.piece(&head, &key, piece).await,
             Target::Segment(key, number) => self.http.segment(&head, &key, number),
             Target::Other => match self.http.own(&head) {
                 Some(response) => response,
@@ -72,7 +73,7 @@ impl<S: Transport> Requests<S> {
         response
     }
 
-    async fn flv(&self, mut request: Request<Incoming>, key: &crate::base::id::StreamKey) -> Response<Body> {
+    async fn live(&self, mut request: Request<Incoming>, key: &crate::base::id::StreamKey, container: Container) -> Response<Body> {
         let settings = self.http.settings();
         let upgrade = hyper::upgrade::on(&mut request);
         let (head, _) = request.into_parts();
@@ -81,7 +82,7 @@ impl<S: Transport> Requests<S> {
             Method::GET | Method::HEAD => {}
             _ => return play::not_allowed().response(settings, &head.headers),
         }
-        let mut admitted = match self.http.admit(&head, key, self.peer).await {
+        let mut admitted = match self.http.admit(&head, key, container, self.peer).await {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal.response(settings, &head.headers),
         };

@@ -1,18 +1,58 @@
 //! What a request's path and query mean.
 
 use crate::base::id::StreamKey;
+use crate::container::m3u8::Piece;
 
 /// What a path names, if it is one of ours.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
-    /// `/{app}/{stream}.flv`, over HTTP or WebSocket.
-    Flv(StreamKey),
+    /// A stream from now on, over HTTP or WebSocket: `/{app}/{stream}.flv`, `/{app}/{stream}.live.mp4`.
+    Live(StreamKey, Container),
     /// `/{app}/{stream}.m3u8`.
     Playlist(StreamKey),
     /// `/{app}/{stream}/{number}.ts`.
     Segment(StreamKey, u64),
+    /// `/{app}/{stream}/{…}.m4s`.
+    Piece(StreamKey, Piece),
     /// Anything else.
     Other,
+}
+
+/// What carries a live stream that one answer or one WebSocket holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// FLV.
+    Flv,
+    /// Fragmented MP4.
+    Fmp4,
+}
+
+impl Container {
+    /// How paths end.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Container::Flv => ".flv",
+            Container::Fmp4 => ".live.mp4",
+        }
+    }
+
+    /// What the session's protocol is called.
+    pub fn protocol(self, websocket: bool) -> &'static str {
+        match (self, websocket) {
+            (Container::Flv, false) => "flv",
+            (Container::Flv, true) => "ws-flv",
+            (Container::Fmp4, false) => "fmp4",
+            (Container::Fmp4, true) => "ws-fmp4",
+        }
+    }
+
+    /// The media type.
+    pub fn mime(self) -> &'static str {
+        match self {
+            Container::Flv => "video/x-flv",
+            Container::Fmp4 => "video/mp4",
+        }
+    }
 }
 
 impl Target {
@@ -26,11 +66,15 @@ impl Target {
         let key = |name| StreamKey::new(&decode(app?)?, &decode(name)?).ok();
         let found = match (second, third, parts.next()) {
             (Some(file), None, None) => {
-                let flv = || file.strip_suffix(".flv").and_then(key).map(Target::Flv);
+                let live =
+                    |container: Container| file.strip_suffix(container.suffix()).and_then(key).map(|key| Target::Live(key, container));
                 let playlist = || file.strip_suffix(".m3u8").and_then(key).map(Target::Playlist);
-                flv().or_else(playlist)
+                live(Container::Flv).or_else(|| live(Container::Fmp4)).or_else(playlist)
             }
             (Some(name), Some(file), None) => {
+                if let Some(piece) = Piece::parse(file) {
+                    return key(name).map_or(Target::Other, |key| Target::Piece(key, piece));
+                }
                 let number = file.strip_suffix(".ts").filter(|n| n.bytes().all(|b| b.is_ascii_digit())).and_then(|n| n.parse().ok());
                 number.and_then(|number| Some(Target::Segment(key(name)?, number)))
             }
@@ -92,12 +136,16 @@ mod tests {
     #[test]
     fn paths_name_streams() {
         let cases = [
-            ("/live/a.flv", Target::Flv(key("live/a"))),
-            ("/live/a.b.flv", Target::Flv(key("live/a.b"))),
+            ("/live/a.flv", Target::Live(key("live/a"), Container::Flv)),
+            ("/live/a.live.mp4", Target::Live(key("live/a"), Container::Fmp4)),
+            ("/live/a.mp4", Target::Other),
+            ("/live/a.b.flv", Target::Live(key("live/a.b"), Container::Flv)),
             ("/live/%E9%97%A8.m3u8", Target::Playlist(key("live/门"))),
             ("/live/a/17.ts", Target::Segment(key("live/a"), 17)),
             ("/records/a.m3u8", Target::Other),
             ("/records/a/17.ts", Target::Other),
+            ("/live/a/17.3.m4s", Target::Piece(key("live/a"), Piece::Part(17, 3))),
+            ("/live/a/+17.m4s", Target::Other),
             ("/live/a/+17.ts", Target::Other),
             ("/live/a/99999999999999999999.ts", Target::Other),
             ("/live/a/b.flv", Target::Other),

@@ -63,6 +63,14 @@ impl Segments for Canned {
         self.registry.get(key).map(|_| self.window.lock().unwrap().clone())
     }
 
+    fn parts<'a>(&'a self, key: &'a StreamKey, _: Until) -> Listed<'a> {
+        Box::pin(std::future::ready(Err(Refusal::new(http::StatusCode::NOT_FOUND, format!("{key} is not cut into parts")))))
+    }
+
+    fn prefers_parts(&self) -> bool {
+        false
+    }
+
     fn streams(&self) -> usize {
         1
     }
@@ -110,6 +118,7 @@ async fn rig_with(settings: Settings, clock: Clock, tls: Option<tokio_rustls::Tl
         pictures: painter.clone(),
         past: Arc::new(past::Canned),
         figures: Arc::new(|| vec![Figure { name: "weir_test", kind: "gauge", help: "Of another part.", value: 1.5 }]),
+        calls: None,
         ready: Arc::new(move || if is_ready.load(Ordering::Relaxed) { Ok(()) } else { Err("rtmp is not open".to_owned()) }),
     };
     let http = Http::new(settings, parts, &tasks);

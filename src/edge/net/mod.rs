@@ -5,10 +5,12 @@ mod listen;
 mod poller;
 pub mod pump;
 mod recv;
+mod send;
 mod tls;
 
 pub use limit::{Limits, Place, Refused};
 pub use listen::{bind_tcp, tune};
 pub use poller::{Poller, Ready};
 pub use recv::{RecvBatch, bind_udp, send_many};
+pub use send::{Outgoing, Sender, Sent};
 pub use tls::acceptor;

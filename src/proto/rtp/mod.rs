@@ -6,6 +6,7 @@
 
 mod framing;
 pub mod nal_depack;
+pub mod nal_pack;
 mod packet;
 mod receiver;
 pub mod rtcp;

@@ -133,6 +133,7 @@ impl Weave<'_> {
                 },
                 reply = answer(&mut self.job) => self.hear(reply),
                 _ = self.publisher.stopped() => return,
+                () = self.publisher.key_wanted() => self.subscriber.stream().want_key(),
                 now = idle.tick() => {
                     let info = self.publisher.stream().info();
                     if info.viewers + info.workers > 0 {

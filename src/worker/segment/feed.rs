@@ -47,7 +47,7 @@ pub struct Feed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoSegments {
     /// HLS cannot carry what the stream holds.
-    #[error("the stream has {0}, and HLS segments carry H.264, H.265, AAC and MP3 only")]
+    #[error("the stream has {0}, and HLS segments carry H.264, H.265, AAC and MP3 only (Opus in fragmented MP4)")]
     Unfit(String),
     /// None came in time.
     #[error("the stream is there, but brought nothing that a segment can begin with in time")]
@@ -101,38 +101,12 @@ impl Feeds {
             let stop = feeds.0.tasks.stopping();
             let subscriber = tokio::select! {
                 () = stop.requested() => return,
-                heard = feeds.heard(subscriber) => heard,
+                heard = heard(&feeds.0.registry, subscriber, ts::carried) => heard,
             };
             cutting.run(subscriber, stop).await;
             feeds.forget(&task).await;
         });
         Some(feed)
-    }
-
-    /// The stream with sound that HLS carries: where its own is not (G.711, Opus), the derived one with AAC, if somebody makes
-    /// that soon; else the stream as it is, whose pictures need not wait for ever.
-    async fn heard(&self, subscriber: Subscriber) -> Subscriber {
-        let stream = subscriber.stream().clone();
-        // Of a stream that has only just begun the sound is often not known yet.
-        let young = stream.info().since + Timestamp::from(SOUND);
-        while stream.tracks().audio.is_none() && self.0.clock.unix() < young {
-            self.0.clock.sleep(GLANCE).await;
-        }
-        let tracks = stream.tracks();
-        let key = stream.key();
-        if tracks.audio.is_none() || ts::carried(&tracks).audio.is_some() || Derived::parse(key).is_some() {
-            return subscriber;
-        }
-        let Some(derived) = Derived::Aac.of(key) else { return subscriber };
-        let Ok(other) = self.0.registry.wait_for(&derived, Class::Worker, Start::Key, SOUND).await else { return subscriber };
-        let within = self.0.clock.now() + Timestamp::from(SOUND);
-        while other.stream().tracks().audio.is_none() && self.0.clock.now() < within {
-            self.0.clock.sleep(GLANCE).await;
-        }
-        match other.stream().tracks().audio.is_some() {
-            true => other,
-            false => subscriber,
-        }
     }
 
     /// The segments of a stream that is being cut already.
@@ -202,15 +176,42 @@ impl Feed {
     }
 
     fn unfit(&self) -> Option<NoSegments> {
-        self.stream.upgrade().and_then(|stream| unfit(&stream.tracks()))
+        self.stream.upgrade().and_then(|stream| unfit(&stream.tracks(), ts::carried))
+    }
+}
+
+/// The stream with sound that the segments carry: where its own is not (G.711), the derived one with AAC, if somebody makes
+/// that soon; else the stream as it is, whose pictures need not wait for ever.
+pub(super) async fn heard(registry: &Registry, subscriber: Subscriber, carried: fn(&Tracks) -> Tracks) -> Subscriber {
+    let stream = subscriber.stream().clone();
+    let clock = registry.clock();
+    // Of a stream that has only just begun the sound is often not known yet.
+    let young = stream.info().since + Timestamp::from(SOUND);
+    while stream.tracks().audio.is_none() && clock.unix() < young {
+        clock.sleep(GLANCE).await;
+    }
+    let tracks = stream.tracks();
+    let key = stream.key();
+    if tracks.audio.is_none() || carried(&tracks).audio.is_some() || Derived::parse(key).is_some() {
+        return subscriber;
+    }
+    let Some(derived) = Derived::Aac.of(key) else { return subscriber };
+    let Ok(other) = registry.wait_for(&derived, Class::Worker, Start::Key, SOUND).await else { return subscriber };
+    let within = clock.now() + Timestamp::from(SOUND);
+    while other.stream().tracks().audio.is_none() && clock.now() < within {
+        clock.sleep(GLANCE).await;
+    }
+    match other.stream().tracks().audio.is_some() {
+        true => other,
+        false => subscriber,
     }
 }
 
 /// What HLS cannot carry, if that is all there is.
-fn unfit(tracks: &Tracks) -> Option<NoSegments> {
+pub(super) fn unfit(tracks: &Tracks, carried: fn(&Tracks) -> Tracks) -> Option<NoSegments> {
     let names: Vec<&str> =
         [tracks.video.as_ref().map(|v| v.codec.name()), tracks.audio.as_ref().map(|a| a.codec.name())].into_iter().flatten().collect();
-    (!names.is_empty() && ts::carried(tracks) == Tracks::default()).then(|| NoSegments::Unfit(names.join(" and ")))
+    (!names.is_empty() && carried(tracks) == Tracks::default()).then(|| NoSegments::Unfit(names.join(" and ")))
 }
 
 struct Cutting<'a> {
@@ -250,7 +251,7 @@ impl Cutting<'_> {
                 None if self.feed.idle_at(linger) > self.feed.clock.now() => continue,
                 None => return,
             }
-            if window.is_empty() && finished.is_empty() && unfit(&stream.tracks()).is_some() {
+            if window.is_empty() && finished.is_empty() && unfit(&stream.tracks(), ts::carried).is_some() {
                 return;
             }
             if !finished.is_empty() || window.is_ended() {

@@ -2,10 +2,12 @@
 //!
 //! [`Cutter`] decides where a segment begins, for any container (recordings use it too); [`Segmenter`] fills the segments
 //! with a transport stream; [`Window`](crate::container::m3u8::Window) is the list that a playlist shows; [`Feeds`] runs one task for each stream that
-//! somebody asks for, and ends it some seconds after the last request. All but the last are free of IO and clocks.
+//! somebody asks for, and ends it some seconds after the last request; [`LowFeeds`] does the same with parts of fragmented MP4, for low latency. All but the last are free of IO and clocks.
 
 mod cutter;
 mod feed;
+mod low;
+mod parts;
 mod segmenter;
 #[cfg(test)]
 mod tests;
@@ -15,11 +17,27 @@ use crate::container::m3u8::Bounds;
 
 pub use cutter::{Cut, Cutter, Step};
 pub use feed::{Feed, Feeds, NoSegments};
+pub use low::{LowFeed, LowFeeds};
 pub use segmenter::Segmenter;
+
+/// What segments are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// Transport stream.
+    Ts,
+    /// Fragmented MP4, in parts.
+    Fmp4,
+}
 
 crate::settings! {
     /// HLS: how streams are cut into segments. Segments lie in memory, and only while somebody watches.
     pub struct Settings {
+        /// What a playlist leads to: "ts" (transport stream, which every player knows) or "fmp4" (fragmented MP4 in parts: low latency,
+        /// and H.265 for players that want it so). Players choose with `?format=`.
+        pub format: Form = Form::Ts,
+        /// The length of a part of a segment of fragmented MP4.
+        pub part: Span = Span::millis(330),
         /// The length that segments should have; they are cut at the key frame that comes nearest to it.
         pub segment: Span = Span::secs(2),
         /// The length at which a segment is cut even without a key frame, for cameras whose key frames are far apart.

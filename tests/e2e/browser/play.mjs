@@ -1,6 +1,6 @@
 // Plays one URL in headless Chromium with the player that a web page would use, and tells what came of it as one JSON line.
 //
-//     node play.mjs KIND URL SECONDS      KIND: mpegts-http, mpegts-ws, hls; run in the folder that holds node_modules
+//     node play.mjs KIND URL SECONDS      KIND: mpegts-http, mpegts-ws, hls, hls-low, mse-ws; run in the folder that holds node_modules
 //
 // The page comes from a server of its own, so that the stream is of another origin, as it is in real pages.
 
@@ -61,8 +61,10 @@ function start({ kind, url }) {
   const video = document.querySelector('video');
   window.errors = [];
   video.addEventListener('error', () => window.errors.push(`video: ${video.error?.message}`));
-  if (kind === 'hls') {
-    const player = new Hls({ lowLatencyMode: false });
+  if (kind === 'mse-ws') {
+    feed(video, url);
+  } else if (kind.startsWith('hls')) {
+    const player = (window.player = new Hls({ lowLatencyMode: kind === 'hls-low' }));
     player.on(Hls.Events.ERROR, (_, e) => e.fatal && window.errors.push(`hls.js: ${e.type} ${e.details}`));
     player.loadSource(url);
     player.attachMedia(video);
@@ -73,6 +75,37 @@ function start({ kind, url }) {
     player.load();
   }
   video.play().catch(() => {});
+
+  // Fragmented MP4 from a WebSocket into Media Source Extensions, with nothing between.
+  function feed(video, url) {
+    const source = new MediaSource();
+    const waiting = [];
+    let buffer = null;
+    video.src = URL.createObjectURL(source);
+    const socket = new WebSocket(url);
+    socket.binaryType = 'arraybuffer';
+    const next = () => {
+      if (!buffer || buffer.updating || !waiting.length) return;
+      buffer.appendBuffer(waiting.shift());
+    };
+    socket.onmessage = ({ data }) => {
+      if (!buffer && source.readyState === 'open') {
+        const bytes = new Uint8Array(data);
+        const text = new TextDecoder('latin1').decode(bytes);
+        const at = text.indexOf('avcC') + 5;
+        const profile = [...bytes.slice(at, at + 3)].map((b) => b.toString(16).padStart(2, '0')).join('');
+        buffer = source.addSourceBuffer(`video/mp4; codecs="avc1.${profile}${text.includes('mp4a') ? ',mp4a.40.2' : ''}"`);
+        buffer.addEventListener('updateend', () => {
+          const { buffered } = video;
+          if (buffered.length && video.currentTime < buffered.start(0)) video.currentTime = buffered.end(buffered.length - 1) - 0.1;
+          next();
+        });
+      }
+      waiting.push(data);
+      next();
+    };
+    socket.onclose = (e) => window.errors.push(`WebSocket: closed with ${e.code}`);
+  }
 }
 
 // In the page: waits until the picture has moved for three seconds, at most `seconds`.
@@ -81,7 +114,7 @@ async function watch(seconds) {
   const began = performance.now();
   let first = null;
   const state = () => ({
-    first, now: video.currentTime, width: video.videoWidth, height: video.videoHeight,
+    latency: window.player?.latency, first, now: video.currentTime, width: video.videoWidth, height: video.videoHeight,
     frames: video.getVideoPlaybackQuality().totalVideoFrames, errors: window.errors, took: (performance.now() - began) / 1000,
   });
   while ((performance.now() - began) / 1000 < seconds) {

@@ -1,0 +1,133 @@
+"""WebRTC: Chromium and an independent client play and publish; the time from camera to screen is measured."""
+
+import json
+import pathlib
+import sys
+
+import media
+from frames import is_live
+from harness import Background, Failure, case, eventually, run
+
+HERE = pathlib.Path(__file__).parent
+
+
+def source(server, name, sound, *more, video=("libx264",), container="flv"):
+    """A test picture as cameras send it: no B-frames, a key frame every two seconds, low delay."""
+    codecs = {
+        "pcma": ["-c:a", "pcm_alaw", "-ar", "8000", "-ac", "1"],
+        "aac": ["-c:a", "aac", "-ar", "44100", "-ac", "2"],
+        "none": ["-an"],
+    }[sound]
+    x264 = ["-c:v", *video, "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "50", "-b:v", "1M"]
+    tune = more or ("-tune", "zerolatency", "-profile:v", "baseline")
+    command = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25"]
+    command += ["-f", "lavfi", "-i", "sine=frequency=440", *x264, *tune, *codecs, "-f", container, server.rtmp(name)]
+    return Background(command)
+
+
+def browse(context, kind, url, *more, seconds=25):
+    out, err = run(["node", (HERE / "browser" / "webrtc.mjs").resolve(), kind, url, str(seconds), *more], seconds + 40, cwd=context.node)
+    try:
+        return json.loads(out.decode().strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        raise Failure(f"no result: {out[-500:]!r} {err[-1000:]!r}") from None
+
+
+def expect(result, **wanted):
+    """The result is good, and has at least this."""
+    wrong = {name: (result.get(name), least) for name, least in wanted.items() if (result.get(name) or 0) < least}
+    if not result.get("ok") or wrong:
+        raise Failure(f"{wrong}\n{json.dumps(result, indent=1)}")
+
+
+def gone(server):
+    return 'weir_webrtc_sessions 0' in server.get("/metrics")[2].decode()
+
+
+def chromium(kind, sound):
+    def play(context):
+        server, name = context.server, f"webrtc-{kind}-{sound}"
+        with source(server, name, sound) as sender:
+            eventually("live", lambda: is_live(server, name, sender), 10)
+            if kind == "rtc":
+                stream = f"webrtc://127.0.0.1:{server.http_port}/live/{name}"
+                result = browse(context, "rtc", server.http("/rtc/v1/play/"), stream)
+            else:
+                result = browse(context, "whep", server.http(f"/live/{name}.whep"))
+            # Two and a half seconds of samples, at the rate of the codec.
+            expect(result, width=640, height=360, frames=60, sound=20_000 if sound == "pcma" else 120_000)
+            if kind == "whep" and result["patched"] != 204:
+                raise Failure(f"PATCH answers {result['patched']}")
+            if not result["energy"]:
+                raise Failure(f"there is no sound in the sound: {json.dumps(result, indent=1)}")
+            if result["delay"] > 0.5:
+                raise Failure(f"pictures wait {result['delay']:.3f} s for their turn")
+        return f"{result['frames']} pictures, first after {result['took']:.2f} s, {result['delay'] * 1e3:.0f} ms in the buffer, {result['nacks']} NACK"
+
+    return play
+
+
+def aiortc_plays(context):
+    server, name = context.server, "webrtc-aiortc"
+    with source(server, name, "pcma") as sender:
+        eventually("live", lambda: is_live(server, name, sender), 10)
+        out, _ = run([sys.executable, HERE / "rtc_client.py", "play", server.http(f"/live/{name}.whep"), "20"], 40)
+        got = json.loads(out.decode().strip().splitlines()[-1])
+        if got["pictures"] < 75 or got["sounds"] < 75 or got["size"] != [640, 360] or not got["ordered"] or got["deleted"] != 200:
+            raise Failure(json.dumps(got))
+        eventually("the session is gone", lambda: gone(server) or server.get("/metrics")[2].decode(), 5)
+    return f"{got['pictures']} pictures in {got['span']:.1f} s, {got['sounds']} sounds, first after {got['first']:.2f} s"
+
+
+def check_published(server, name, sender):
+    """What a publisher sends is played by others: FLV with both tracks."""
+    eventually("live", lambda: is_live(server, name, sender), 20)
+    file = server.folder / f"{name}.flv"
+    # This ffmpeg does not know Opus in FLV, and shall not look for more of it.
+    run(["ffmpeg", "-y", "-loglevel", "error", "-analyzeduration", "500000", "-i", server.http(f"/live/{name}.flv"), "-t", "3", "-map", "0:v", "-c", "copy", file], 30)
+    streams, packets = media.probe(file, 10)
+    pictures = media.of(packets, "video")
+    if streams["video"]["codec_name"] != "h264" or len(pictures) < 30 or not any(picture.key for picture in pictures):
+        raise Failure(f"{len(pictures)} pictures of {streams.get('video')}")
+    return f"{len(pictures)} pictures of {streams['video']['width']}x{streams['video']['height']}"
+
+
+def aiortc_publishes(context):
+    server, name = context.server, "webrtc-whip"
+    file = server.folder / "whip.mp4"
+    make = ["ffmpeg", "-y", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25", "-f", "lavfi", "-i", "sine"]
+    run([*make, "-t", "10", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", file], 20)
+    command = [sys.executable, HERE / "rtc_client.py", "publish", server.http(f"/live/{name}.whip"), "20", file]
+    with Background(command) as sender:
+        found = check_published(server, name, sender)
+        sender.expect_success(30)
+        result = json.loads(sender.output().strip().splitlines()[-1])
+    if result["state"] != "connected" or result["deleted"] != 200:
+        raise Failure(str(result))
+    return found
+
+
+def chromium_publishes(context):
+    server, name = context.server, "webrtc-camera"
+    command = ["node", (HERE / "browser" / "webrtc.mjs").resolve(), "whip", server.http(f"/live/{name}.whip"), "25"]
+    with Background(command, cwd=context.node) as sender:
+        return check_published(server, name, sender)
+
+
+def b_frames_are_refused(context):
+    server, name = context.server, "webrtc-b"
+    with source(server, name, "none", "-bf", "2", "-preset", "veryfast") as sender:
+        eventually("live", lambda: is_live(server, name, sender), 10)
+        result = browse(context, "whep", server.http(f"/live/{name}.whep"))
+        if result.get("status") != 406 or "B-frames" not in result.get("error", ""):
+            raise Failure(json.dumps(result))
+    return result["error"]
+
+
+case("Chromium plays WHEP with G.711", weight=4, seconds=60)(chromium("whep", "pcma"))
+case("Chromium plays WHEP with AAC as Opus", weight=4, seconds=60)(chromium("whep", "aac"))
+case("Chromium plays rtc/v1/play", weight=4, seconds=60)(chromium("rtc", "pcma"))
+case("aiortc plays WHEP", weight=2, seconds=60)(aiortc_plays)
+case("aiortc publishes by WHIP", weight=2, seconds=60)(aiortc_publishes)
+case("Chromium publishes its camera by WHIP", weight=4, seconds=60)(chromium_publishes)
+case("WHEP refuses B-frames with the reason", weight=3, seconds=60)(b_frames_are_refused)

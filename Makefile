@@ -23,7 +23,7 @@ TEST_PACKAGES  := $(BUILD_PACKAGES) python3 postgresql
 E2E_PACKAGES   := $(TEST_PACKAGES) python3-venv ffmpeg sip-tester vlc-bin vlc-plugin-base chromium nodejs npm \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
 FUZZ_PACKAGES  := $(BUILD_PACKAGES) g++
-BENCH_PACKAGES := $(BUILD_PACKAGES) python3 ffmpeg liburing-dev nginx-light libnginx-mod-rtmp iproute2 util-linux procps
+BENCH_PACKAGES := $(BUILD_PACKAGES) python3 postgresql ffmpeg liburing-dev nginx-light libnginx-mod-rtmp iproute2 util-linux procps
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test check unit e2e bench fuzz packages-build packages-test packages-e2e packages-fuzz packages-bench clean-cache
@@ -58,6 +58,8 @@ e2e: packages-e2e $(VENV)/.made $(CACHE)/node/.made $(CACHE)/s3s/bin/s3s-fs
 bench: packages-bench
 	$(CARGO) build --locked --release $(FEATURES)
 	benches/load/run.py --weir target/release/weir $(if $(QUICK),--quick)
+	$(CARGO) bench --locked $(FEATURES) --bench calls
+	$(if $(QUICK),RECORDS=1000000) tests/postgres.sh $(CARGO) bench --locked $(FEATURES) --bench store
 
 SECONDS_EACH ?= 60
 fuzz: packages-fuzz

@@ -55,6 +55,11 @@ impl<T> Paged<T> {
         self.total.div_ceil(u64::from(self.page.size))
     }
 
+    /// Nothing at all.
+    pub fn none(page: Page) -> Paged<T> {
+        Paged { items: Vec::new(), total: 0, page }
+    }
+
     /// The same page of something else.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Paged<U> {
         Paged { items: self.items.into_iter().map(f).collect(), total: self.total, page: self.page }

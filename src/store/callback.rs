@@ -118,7 +118,7 @@ impl Store {
             rows = rows.and("error <> ''");
         }
         let select = "SELECT id, callback_id, owner, object, url, body, tried, happened, took_ms, status, error, last FROM deliveries";
-        let list = List { table: "deliveries", select, filter: rows, order: Order::NEWEST };
+        let list = List { table: "deliveries", select, filter: rows, order: Order::NEWEST, walked: false, counted: None };
         let (rows, total) = self.reader().await?.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(delivery).collect::<Result<_>>()?, total, page })
     }

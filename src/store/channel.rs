@@ -1,5 +1,6 @@
 //! Channels of a device: listed, deleted, and kept in step with the catalogs that the device sends.
 
+use super::db::Backend;
 use super::error::{Error, Noun, Result};
 use super::list::{List, Order};
 use super::sql::{Row, Rows, Sql, Value, Where, sql};
@@ -27,17 +28,31 @@ impl Store {
     pub async fn channels(&self, scope: Scope, device: DeviceId, filter: Filter, page: Page) -> Result<Paged<View>> {
         let mut conn = self.reader().await?;
         self.find_device(&mut conn, scope, device, "").await?;
+        if let Filter { status: Some(status), online: None, directory: None, name: None } = filter {
+            return of_status(&mut conn, device, status, page).await;
+        }
         let mut rows = Where::default().is("device_id", device).and("state = 'active'").equals_if("directory", filter.directory);
         rows = rows.equals_if("online", filter.online);
         if let Some(name) = &filter.name {
-            rows = rows.with("lower(name) LIKE ? ESCAPE '\\'", contains(name));
+            // SQLite's LIKE does not tell letter cases apart, and its lower() is slow.
+            let like = match conn.backend() {
+                Backend::Sqlite => "name LIKE ? ESCAPE '\\'",
+                Backend::Postgres => "lower(name) LIKE ? ESCAPE '\\'",
+            };
+            rows = rows.with(like, contains(name));
         }
         if let Some(status) = filter.status {
             rows = rows
                 .with("stream_id IN (SELECT id FROM streams WHERE device_id = ?", device)
                 .with("hidden = 0 AND status = ?)", status.as_str());
         }
-        let list = List { table: "channels", select: VIEW, filter: rows, order: Order::ID };
+        let list = List { table: "channels", select: VIEW, filter: rows, order: Order::ID, walked: false, counted: None };
+        // What is looked for by name is looked for once: few are found as a rule, and none of them is counted apart.
+        if filter.name.is_some()
+            && let Some((rows, total)) = conn.few(&list, page).await?
+        {
+            return Ok(Paged { items: rows.iter().map(view).collect::<Result<_>>()?, total, page });
+        }
         let (rows, total) = conn.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(view).collect::<Result<_>>()?, total, page })
     }
@@ -71,6 +86,16 @@ impl Store {
         })
         .await
     }
+}
+
+/// The channels whose streams are in a state: they stand in the order of their streams, whose index holds the state.
+async fn of_status(conn: &mut Conn, device: DeviceId, status: stream::Status, page: Page) -> Result<Paged<View>> {
+    let streams = Where::default().is("device_id", device).and("hidden = 0").is("status", status.as_str());
+    let total = conn.number(streams.sql("SELECT COUNT(*) AS n FROM streams", "")).await?;
+    let head = format!("{VIEW} WHERE channels.id IN (SELECT channel_id FROM streams");
+    let query = streams.sql(&head, " ORDER BY id").then(" LIMIT ?", page.size()).then(" OFFSET ?)", page.offset());
+    let rows = conn.all(query.tail(" ORDER BY channels.id")).await?;
+    Ok(Paged { items: rows.iter().map(view).collect::<Result<_>>()?, total: total.max(0) as u64, page })
 }
 
 /// A pattern for LIKE that finds `text` anywhere, in either letter case of ASCII.

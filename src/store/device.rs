@@ -17,7 +17,7 @@ use std::collections::HashMap;
 const SELECT: &str = "SELECT id, owner, group_id, parent, directory, name, description, kind, auto_start, enabled, gb_id, ip, port, username, \
      password, vendor, longitude, latitude, auto_pos, pos_interval, alarm_method, params, status, status_at, registration, created FROM devices";
 
-const SORT: SortColumns = &[
+pub(super) const SORT: SortColumns = &[
     ("id", "id", false),
     ("name", "name", false),
     ("description", "description", false),
@@ -38,7 +38,8 @@ const SORT: SortColumns = &[
     ("autopos", "auto_pos", false),
     ("posinterval", "pos_interval", false),
     ("alarmmethod", "alarm_method", false),
-    ("createdtime", "created", false),
+    // Ids are given in the order of creation.
+    ("createdtime", "id", false),
 ];
 
 impl Store {
@@ -101,16 +102,19 @@ impl Store {
 
     /// A page of devices.
     pub async fn devices(&self, scope: Scope, filter: Filter, sort: &Sort, page: Page) -> Result<Paged<Device>> {
-        let filter = Where::scope(scope)
-            .equals_if("group_id", filter.group)
+        let mut conn = self.reader().await?;
+        let Some(within) = self.within(&mut conn, scope, filter.group).await? else { return Ok(Paged::none(page)) };
+        // A code or a name is of few.
+        let walked = filter.gb_id.is_none() && filter.name.is_none();
+        let filter = within
             .equals_if("gb_id", filter.gb_id.as_ref())
             .equals_if("name", filter.name)
             .equals_if("parent", filter.parent)
             .equals_if("directory", filter.directory)
             .equals_if("kind", filter.kind.map(Kind::as_str))
             .equals_if("status", filter.status.map(Status::as_str));
-        let list = List { table: "devices", select: SELECT, filter, order: Order::of(sort, SORT)? };
-        let (rows, total) = self.reader().await?.page(list, page).await?;
+        let list = List { table: "devices", select: SELECT, filter, order: Order::of(sort, SORT)?, walked, counted: None };
+        let (rows, total) = conn.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(|row| self.read_device(row)).collect::<Result<_>>()?, total, page })
     }
 

@@ -99,7 +99,7 @@ impl Store {
             .equals_if("region", filter.region)
             .equals_if("in_protocol", filter.in_protocol.map(InProtocol::as_str))
             .equals_if("enabled", filter.enabled);
-        let list = List { table: "groups", select: SELECT, filter, order: Order::of(sort, SORT)? };
+        let list = List { table: "groups", select: SELECT, filter, order: Order::of(sort, SORT)?, walked: false, counted: None };
         let (rows, total) = self.reader().await?.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(|row| self.read_group(row)).collect::<Result<_>>()?, total, page })
     }
@@ -171,6 +171,13 @@ impl Store {
             }
         }
         Ok(stats)
+    }
+
+    /// The rows that a scope sees, of one group where one is given: who owns the group owns what is in it. `None`: it is not the scope's.
+    pub(super) async fn within(&self, conn: &mut Conn, scope: Scope, group: Option<GroupId>) -> Result<Option<Where>> {
+        let Some(id) = group else { return Ok(Some(Where::scope(scope))) };
+        let seen = conn.one(Where::scope(scope).is("id", id).sql("SELECT id FROM groups", "")).await?.is_some();
+        Ok(seen.then(|| Where::default().is("group_id", id)))
     }
 
     pub(super) async fn find_group(&self, conn: &mut Conn, scope: Scope, id: GroupId, tail: &str) -> Result<Group> {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 /// what was applied.
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("migrations/0001_init.sql")),
+    (2, "lists", include_str!("migrations/0002_lists.sql")),
     (4, "recordings", include_str!("migrations/0004_recordings.sql")),
     (5, "deposits", include_str!("migrations/0005_deposits.sql")),
     (6, "usage", include_str!("migrations/0006_usage.sql")),
@@ -79,7 +80,8 @@ async fn applied(tx: &mut Tx) -> Result<Vec<i64>> {
 fn dialect(text: &str, backend: Backend) -> String {
     let without_comments = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
     match backend {
-        Backend::Sqlite => without_comments.replace("BIGINT", "INTEGER"),
+        // SQLite sorts nulls first by itself, and will not be told so in an index.
+        Backend::Sqlite => without_comments.replace("BIGINT", "INTEGER").replace(" NULLS FIRST", ""),
         Backend::Postgres => without_comments.replace("TEXT", "TEXT COLLATE \"C\""),
     }
 }

@@ -27,7 +27,7 @@ const RUN: &str = "SELECT streams.id, streams.owner, streams.group_id, streams.d
 pub(super) const INSERT: &str = "INSERT INTO streams (id, owner, group_id, device_id, channel_id, name, app, protocol, forbidden, started, status, \
      start_time, stop_time, created, hidden) VALUES";
 
-const SORT: SortColumns = &[
+pub(super) const SORT: SortColumns = &[
     ("id", "id", false),
     ("name", "name", false),
     ("app", "app", false),
@@ -36,10 +36,14 @@ const SORT: SortColumns = &[
     ("deviceid", "device_id", true),
     ("enabled", "forbidden", false),
     ("status", "status", false),
-    ("createdtime", "created", false),
+    // Ids are given in the order of creation.
+    ("createdtime", "id", false),
     ("starttime", "start_time", true),
     ("stoptime", "stop_time", true),
 ];
+
+/// Streams that one transaction turns off at start.
+const OFF_AT_ONCE: u32 = 2000;
 
 /// All that decides whether a stream may be pushed or played.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,11 +138,27 @@ impl Store {
 
     /// A page of streams, with the names around them.
     pub async fn streams(&self, scope: Scope, filter: Filter, sort: &Sort, page: Page) -> Result<Paged<View>> {
-        let mut rows = Where::scope(scope)
-            .and("hidden = 0")
-            .equals_if("group_id", filter.group)
-            .equals_if("device_id", filter.device)
-            .equals_if("app", filter.app)
+        let mut conn = self.reader().await?;
+        let Some(within) = self.within(&mut conn, scope, filter.group).await? else { return Ok(Paged::none(page)) };
+        let mut rows = within.and("hidden = 0").equals_if("device_id", filter.device);
+        if let Some(app) = filter.app {
+            // A stream's application is its group's, which the indexes of streams hold.
+            let groups = Where::scope(scope).is("app", app).sql("SELECT id FROM groups", " ORDER BY id");
+            let groups = conn.all(groups).await?.iter().map(|row| row.get::<GroupId>("id")).collect::<Result<Vec<_>>>()?;
+            match filter.group {
+                Some(group) if groups.contains(&group) => {}
+                _ => rows = rows.one_of("group_id", groups),
+            }
+        }
+        // A name is of few.
+        let walked = filter.name.is_none();
+        let counted = match (filter.from.or(filter.to), filter.status, filter.group, scope) {
+            _ if !walked => None,
+            (Some(_), ..) => Some("streams_by_start_time"),
+            (None, Some(_), None, Scope::Tenant(_)) if filter.device.is_none() => Some("streams_by_status"),
+            _ => None,
+        };
+        rows = rows
             .equals_if("name", filter.name)
             .equals_if("status", filter.status.filter(|status| *status != Status::Off).map(Status::as_str));
         if filter.status == Some(Status::Off) {
@@ -151,8 +171,8 @@ impl Store {
         if let Some(to) = filter.to {
             rows = rows.with("start_time < ?", to);
         }
-        let list = List { table: "streams", select: VIEW, filter: rows, order: Order::of(sort, SORT)? };
-        let (rows, total) = self.reader().await?.page(list, page).await?;
+        let list = List { table: "streams", select: VIEW, filter: rows, order: Order::of(sort, SORT)?, walked, counted };
+        let (rows, total) = conn.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(view).collect::<Result<_>>()?, total, page })
     }
 
@@ -239,10 +259,19 @@ impl Store {
         self.reader().await?.all(sql(query).bind(limit)).await?.iter().map(|row| row.get("id")).collect()
     }
 
-    /// At start: nothing is live yet, whatever the last run left. Returns how many streams it had left on.
+    /// At start: nothing is live yet, whatever the last run left. Returns how many streams it had left on. In portions: others
+    /// write in between.
     pub async fn all_streams_off(&self, at: Time) -> Result<u64> {
-        let off = sql("UPDATE streams SET status = 'off', stop_time = $1 WHERE status = 'on'").bind(at);
-        self.write(move |tx| Box::pin(async move { tx.execute(off).await })).await
+        let mut all = 0;
+        loop {
+            let off = "UPDATE streams SET status = 'off', stop_time = $1 WHERE id IN (SELECT id FROM streams WHERE status = 'on' LIMIT $2)";
+            let off = sql(off).bind(at).bind(OFF_AT_ONCE);
+            let some = self.write(move |tx| Box::pin(async move { tx.execute(off).await })).await?;
+            all += some;
+            if some < u64::from(OFF_AT_ONCE) {
+                return Ok(all);
+            }
+        }
     }
 
     /// Deletes a stream that was made for pushes; one of a channel goes with its channel.

@@ -40,7 +40,7 @@ impl Store {
         if let Some(instance) = filter.instance {
             rows = rows.with("id IN (SELECT template_id FROM bindings WHERE instance_id = ?)", instance);
         }
-        let list = List { table: "templates", select: SELECT, filter: rows, order: Order::ID };
+        let list = List { table: "templates", select: SELECT, filter: rows, order: Order::ID, walked: false, counted: None };
         let (rows, total) = self.reader().await?.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(read).collect::<Result<_>>()?, total, page })
     }

@@ -249,8 +249,54 @@ async fn outputs_play_when_there_is_a_rule_or_they_are_live() {
     assert_eq!(door.ask(Act::Play, "flv", &output, "").await, Ok(()));
     assert!(door.ask(Act::Play, "flv", &format!("/live/{stream}_hd"), "").await.is_err());
     // A playback that runs.
-    desk.media.publish(&format!("live/{stream}_1-2"));
-    assert_eq!(door.ask(Act::Play, "flv", &format!("/live/{stream}_1-2"), "").await, Ok(()));
+    desk.media.publish(&format!("live/{stream}_1_2"));
+    assert_eq!(door.ask(Act::Play, "flv", &format!("/live/{stream}_1_2"), "").await, Ok(()));
+}
+
+#[tokio::test]
+async fn playbacks_open_with_their_own_url_while_their_owner_and_group_may() {
+    let door = Door::new(Playback::default(), &[]).await;
+    let desk = &door.desk;
+    let (tenant, other) = (desk.tenant("a").await, desk.tenant("b").await);
+    let gb = desk.group(&tenant, "gb28181").await;
+    let (_, _, stream) = desk.camera(&tenant, &gb).await;
+    let url = async |by: &super::Signer, from: &str| {
+        let range = [("StartTime", from), ("EndTime", "200")];
+        let pairs = [("Id", stream.as_str()), ("AuthKey", "play-key"), ("OutProtocol", "flv"), ("Type", "vod"), range[0], range[1]];
+        desk.call(by, "DescribeStreamURL", &pairs).await
+    };
+    url(&other, "100").await.refused(404, "ResourceNotFound.Stream");
+    let (one, two) = (text(&url(&tenant, "100").await.ok()["Url"]), text(&url(&tenant, "150").await.ok()["Url"]));
+    assert!(one.contains(&format!("/live/{stream}_100_200.flv")), "{one}");
+    // It plays once the device sends.
+    assert!(matches!(door.play("flv", &one).await, Err(Denied::NotFound(_))));
+    desk.media.publish(&format!("live/{stream}_100_200"));
+    desk.media.publish(&format!("live/{stream}_150_200"));
+    for protocol in ["flv", "ws-flv"] {
+        assert_eq!((door.play(protocol, &one).await, door.play(protocol, &two).await), (Ok(()), Ok(())));
+    }
+    // The signature is for this stretch: neither another one nor the live stream opens with it, nor another way to play.
+    for altered in [one.replace("_100_", "_150_"), one.replace("_100_200", ""), one.replace("auth_key", "key")] {
+        assert!(matches!(door.play("flv", &altered).await, Err(Denied::Forbidden(_))), "{altered}");
+    }
+    assert!(matches!(door.play("hls", &one.replace(".flv", ".m3u8")).await, Err(Denied::Forbidden(_))));
+    // What the group allows, and whether it and its owner may, counts for playbacks as well.
+    desk.call(&tenant, "ModifyGroup", &[("Id", &gb), ("OutProtocol", "hls")]).await.ok();
+    assert!(matches!(door.play("flv", &one).await, Err(Denied::Forbidden(why)) if why.contains("flv")));
+    desk.call(&tenant, "ModifyGroup", &[("Id", &gb), ("OutProtocol", "flv")]).await.ok();
+    desk.call(&tenant, "HaltGroup", &[("Id", &gb)]).await.ok();
+    assert!(matches!(door.play("flv", &one).await, Err(Denied::Forbidden(why)) if why.contains("halted")));
+    desk.call(&tenant, "EnableGroup", &[("Id", &gb)]).await.ok();
+    assert_eq!(door.play("flv", &one).await, Ok(()));
+    desk.root("SuspendMtsService", &[("UserId", "a")]).await.ok();
+    assert!(matches!(door.play("flv", &one).await, Err(Denied::Forbidden(_))));
+    desk.root("RenewMtsService", &[("UserId", "a")]).await.ok();
+    assert_eq!(door.play("flv", &one).await, Ok(()));
+    // Nobody pushes under such a name.
+    let (path, query) = one.strip_prefix("http://vs.example.com:8080").unwrap().split_once('?').unwrap();
+    assert!(door.ask(Act::Publish, "rtmp", path.trim_end_matches(".flv"), query).await.is_err());
+    desk.clock.advance(std::time::Duration::from_secs(3600));
+    assert!(matches!(door.play("flv", &one).await, Err(Denied::Forbidden(why)) if why.contains("expired")));
 }
 
 #[tokio::test]

@@ -162,3 +162,32 @@ async fn pages_are_served() {
         assert!(response.into_body().collect().await.unwrap().to_bytes().len() > 10_000);
     }
 }
+
+#[tokio::test]
+async fn the_wire_may_spell_a_signed_call_in_other_ways() {
+    let desk = Desk::new().await;
+    let signed =
+        || desk.sign(&root(), "GET", "DescribeGroups", &[("Name", "a b*~视+"), ("空", ""), ("Twice", "y"), ("Twice", "x"), ("Twice", "x")]);
+    let canonical = |given: &Given| query::canonical(given, &[]);
+    let unsorted = |given: &Given| {
+        let pairs: Vec<String> = given.pairs().iter().rev().map(|(n, v)| format!("{}={}", query::encode(n), query::encode(v))).collect();
+        pairs.join("&")
+    };
+    let other = |text: String| text.replace("%20", "+").replace("%2A", "*").replace('~', "%7E").replace("%E8%A7%86", "%e8%a7%86");
+    let bare = |text: String| text.replace("%E7%A9%BA=", "%E7%A9%BA").replace("%3A", ":").replace("%2F", "/");
+    for spell in [&canonical as &dyn Fn(&Given) -> String, &unsorted, &|g| other(canonical(g)), &|g| bare(other(unsorted(g))), &|g| {
+        format!("&&{}&", canonical(g))
+    }] {
+        let text = spell(&signed());
+        desk.send(http::Request::get(format!("/?{text}")).body(Body::empty()).unwrap()).await.ok();
+    }
+    // Encoded twice it is another value; without its empty parameter, or with one more, it is another call.
+    let twice = |text: String| text.replace("%20", "%2520");
+    let less = |text: String| text.replace("&%E7%A9%BA=", "");
+    let more = |text: String| format!("{text}&Empty=");
+    let once = |text: String| text.replacen("Twice=x&", "", 1);
+    for alter in [&twice as &dyn Fn(String) -> String, &less, &more, &once] {
+        let text = alter(canonical(&signed()));
+        desk.send(http::Request::get(format!("/?{text}")).body(Body::empty()).unwrap()).await.refused(400, "SignatureDoesNotMatch");
+    }
+}

@@ -172,7 +172,7 @@ async fn urls_are_signed_and_checked() {
         ("EndTime", "200"),
     ];
     let url = desk.root("DescribeStreamURL", &pairs).await.ok();
-    assert!(text(&url["Url"]).contains(&format!("/live/{stream}_100-200.flv?auth_key=")), "{url}");
+    assert!(text(&url["Url"]).contains(&format!("/live/{stream}_100_200.flv?auth_key=")), "{url}");
 }
 
 #[tokio::test]

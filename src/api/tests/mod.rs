@@ -6,6 +6,7 @@ mod examples;
 mod gate;
 mod http_face;
 mod life;
+mod objects;
 mod sweep;
 mod tenants;
 
@@ -328,7 +329,7 @@ impl Devices for Script {
         self.asked.lock().unwrap().push(format!("halted {group}"));
     }
     fn playback(&self, target: Target, from: i64, to: i64, _: Duration) -> Asked<'_, StreamKey> {
-        let key = StreamKey::new(target.key.app(), &format!("{}_{from}-{to}", target.stream)).unwrap();
+        let key = StreamKey::new(target.key.app(), &format!("{}_{from}_{to}", target.stream)).unwrap();
         self.note(format!("playback {key}"), key)
     }
     fn steer(&self, target: Target, _: Motion) -> Asked<'_> {

@@ -19,6 +19,7 @@ impl From<Failure> for Refusal {
             Failure::Refused { status, reason } => Refusal::Refused { status, reason },
             Failure::Failed => Refusal::Refused { status: 200, reason: "its answer says ERROR".to_owned() },
             Failure::Stopped => Refusal::Unavailable("it was stopped meanwhile".to_owned()),
+            Failure::Finished => Refusal::Unavailable("the recording is over".to_owned()),
             Failure::Unavailable(why) => Refusal::Unavailable(why),
         }
     }

@@ -124,7 +124,10 @@ impl Db {
 
 macro_rules! on {
     ($conn:expr, $sql:expr, $method:ident) => {{
-        let Sql { text, args, keep } = $sql;
+        let Sql { mut text, args, keep, in_order } = $sql;
+        if in_order && !matches!($conn, Conn::Sqlite(_)) {
+            text = Sql::numbered(&text).into();
+        }
         macro_rules! run {
             ($c:expr) => {{
                 let mut query = sqlx::query(AssertSqlSafe(text)).persistent(keep);

@@ -54,17 +54,20 @@ pub(super) struct Sql {
     pub(super) args: Vec<Value>,
     /// Whether the connection keeps the prepared statement: not for texts that hardly come again.
     pub(super) keep: bool,
+    /// Whether the text has `?` for each argument in its order in place of `$n`. SQLite looks a numbered argument up in a list of
+    /// all: with thousands of them that took most of the time of a statement.
+    pub(super) in_order: bool,
 }
 
 /// A literal text.
 pub(super) fn sql(text: &'static str) -> Sql {
-    Sql { text: Cow::Borrowed(text), args: Vec::new(), keep: true }
+    Sql { text: Cow::Borrowed(text), args: Vec::new(), keep: true, in_order: false }
 }
 
 impl Sql {
     /// A text put together from literals.
     pub(super) fn built(text: String, args: Vec<Value>) -> Sql {
-        Sql { text: Cow::Owned(text), args, keep: true }
+        Sql { text: Cow::Owned(text), args, keep: true, in_order: false }
     }
 
     /// The next argument.
@@ -85,6 +88,19 @@ impl Sql {
     pub(super) fn tail(mut self, text: &str) -> Sql {
         self.text.to_mut().push_str(text);
         self
+    }
+
+    /// The text with `$n` alone, as PostgreSQL takes it.
+    pub(super) fn numbered(text: &str) -> String {
+        let mut numbered = String::with_capacity(text.len() * 3);
+        for (n, part) in text.split('?').enumerate() {
+            if n > 0 {
+                numbered.push('$');
+                numbered.push_str(&n.to_string());
+            }
+            numbered.push_str(part);
+        }
+        numbered
     }
 
     /// A text that hardly comes again.
@@ -176,7 +192,7 @@ impl Where {
     }
 }
 
-/// Rows for a multi-row statement: `($1,$2),($3,$4)…`, in portions that both databases take (SQLite allows 32,766 arguments).
+/// Rows for a multi-row statement: `(?,?),(?,?)…`, in portions that both databases take (SQLite allows 32,766 arguments).
 pub(super) struct Rows {
     columns: usize,
     args: Vec<Value>,
@@ -213,22 +229,14 @@ impl Rows {
             }
             let full = portion.len() == rows * self.columns;
             let text = format!("{head} {} {tail}", tuples(portion.len() / self.columns, self.columns));
-            statements.push(Sql { text: text.into(), args: portion, keep: full });
+            statements.push(Sql { text: text.into(), args: portion, keep: full, in_order: true });
         }
     }
 }
 
 fn tuples(rows: usize, columns: usize) -> String {
-    let mut text = String::with_capacity(rows * columns * 6);
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ",(" });
-        for column in 1..=columns {
-            text.push_str(if column == 1 { "$" } else { ",$" });
-            text.push_str(&(row * columns + column).to_string());
-        }
-        text.push(')');
-    }
-    text
+    let row = format!("({})", vec!["?"; columns].join(","));
+    vec![row; rows].join(",")
 }
 
 /// A row of either database.

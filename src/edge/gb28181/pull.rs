@@ -63,6 +63,9 @@ pub enum Failure {
     /// Somebody stopped it meanwhile.
     #[error("it was stopped")]
     Stopped,
+    /// The device sent the recording to its end.
+    #[error("the recording was sent to its end")]
+    Finished,
     /// We cannot: no ports, no SSRC, too much at once.
     #[error("{0}")]
     Unavailable(String),
@@ -87,7 +90,8 @@ impl From<CallEnd> for Failure {
             CallEnd::Timeout => Failure::Timeout,
             CallEnd::DeviceGone => Failure::Offline,
             CallEnd::Cancelled | CallEnd::HungUp => Failure::Stopped,
-            CallEnd::RemoteBye | CallEnd::Finished | CallEnd::Unacked => Failure::Failed,
+            CallEnd::Finished => Failure::Finished,
+            CallEnd::RemoteBye | CallEnd::Unacked => Failure::Failed,
         }
     }
 }
@@ -300,7 +304,8 @@ impl Pulls {
             };
             state.send_replace(State::Failed(attempt, over.clone()));
             // a device that is gone starts its streams when it is back
-            let again = self.slots().get(&target.key).is_some_and(|slot| slot.keep) && !matches!(over, Failure::Stopped | Failure::Offline);
+            let again = self.slots().get(&target.key).is_some_and(|slot| slot.keep)
+                && !matches!(over, Failure::Stopped | Failure::Offline | Failure::Finished);
             if !again || stop.is_requested() {
                 break;
             }

@@ -7,7 +7,7 @@ use crate::edge::net::{Limits, bind_tcp, bind_udp, tune};
 use crate::proto::sip::framer::{self, Framer};
 use crate::proto::sip::{Message, Path, Transport};
 use crate::runtime::task::Tasks;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use dashmap::DashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,8 +49,9 @@ struct Outgoing {
 const QUEUE: usize = 1024;
 /// Links below are UDP sockets.
 const FIRST_CONNECTION: u64 = 1000;
-/// Read from a connection at once.
-const READ: usize = 64 * 1024;
+/// Read from a connection at once: little while it sends little, for there may be a hundred thousand of them.
+const READ: usize = 2 * 1024;
+const READ_MOST: usize = 64 * 1024;
 
 /// The open listeners.
 pub struct Listeners {
@@ -273,9 +274,9 @@ async fn connection(wire: Wire, socket: TcpStream, peer: SocketAddr, inbound: &d
     };
     let read = async {
         let mut framer = Framer::new(settings.max_body.bytes());
-        let mut heard = false;
+        let (mut heard, mut room) = (false, READ);
         loop {
-            framer.buffer().reserve(READ);
+            framer.buffer().reserve(room);
             let read = reader.read_buf(framer.buffer());
             let got = match heard {
                 true => read.await,
@@ -286,7 +287,7 @@ async fn connection(wire: Wire, socket: TcpStream, peer: SocketAddr, inbound: &d
             };
             match got {
                 Ok(0) => return "it was closed".to_owned(),
-                Ok(_) => {}
+                Ok(n) => room = if n >= room { (room * 4).min(READ_MOST) } else { room },
                 Err(error) => return error.to_string(),
             }
             loop {
@@ -301,6 +302,10 @@ async fn connection(wire: Wire, socket: TcpStream, peer: SocketAddr, inbound: &d
                         return error.to_string();
                     }
                 }
+            }
+            if framer.buffer().is_empty() && room > READ {
+                room = READ;
+                *framer.buffer() = BytesMut::new();
             }
             for _ in 0..framer.take_pings() {
                 // RFC 5626 section 3.5.1: a double CRLF is answered with one

@@ -4,4 +4,5 @@
 
 pub mod clock;
 pub mod log;
+pub mod rarely;
 pub mod task;

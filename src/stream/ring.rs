@@ -3,7 +3,9 @@
 
 use super::settings::Settings;
 use super::unit::Unit;
+use crate::media::time::Timestamp;
 use arc_swap::ArcSwapOption;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,7 +42,15 @@ pub(super) struct Writer {
     tail: u64,
     bytes: u64,
     /// The key frames that are still in the ring, the newest last.
-    joins: std::collections::VecDeque<u64>,
+    joins: VecDeque<u64>,
+    /// Size and time of the units in the ring, so that deciding what is old touches none of them.
+    kept: VecDeque<Kept>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    bytes: u64,
+    dts: Timestamp,
 }
 
 impl Ring {
@@ -48,7 +58,7 @@ impl Ring {
         let frames = settings.ring_frames.clamp(16, 1 << 20).next_power_of_two();
         let slots = (0..frames).map(|_| ArcSwapOption::const_empty()).collect();
         let ring = Ring { slots, head: AtomicU64::new(0), join: AtomicU64::new(NONE), bytes: AtomicU64::new(0) };
-        (ring, Writer { tail: 0, bytes: 0, joins: Default::default() })
+        (ring, Writer { tail: 0, bytes: 0, joins: VecDeque::new(), kept: VecDeque::new() })
     }
 
     fn slot(&self, seq: u64) -> &ArcSwapOption<Unit> {
@@ -94,11 +104,13 @@ impl Ring {
         let now = unit.frame.dts;
         let starts = unit.starts();
         let pictures = unit.tracks.video.is_some();
-        writer.bytes += unit.frame.data.len() as u64;
+        let bytes = unit.frame.data.len() as u64;
+        writer.bytes += bytes;
         if writer.tail + self.slots.len() as u64 <= seq {
             self.drop_oldest(writer);
         }
         self.slot(seq).store(Some(Arc::new(unit)));
+        writer.kept.push_back(Kept { bytes, dts: now });
         if starts {
             if pictures {
                 writer.joins.push_back(seq)
@@ -119,12 +131,12 @@ impl Ring {
     }
 
     /// Drops what neither a newcomer nor a reader within the slack needs, and what is over the bounds.
-    fn trim(&self, writer: &mut Writer, newest: u64, now: crate::media::time::Timestamp, settings: &Settings) {
+    fn trim(&self, writer: &mut Writer, newest: u64, now: Timestamp, settings: &Settings) {
         let most = settings.ring_bytes.0.max(1);
         while writer.tail < newest {
             let over = writer.bytes > most;
-            let Some(oldest) = self.slot(writer.tail).load_full() else { break };
-            let age = now.since(oldest.frame.dts);
+            let Some(oldest) = writer.kept.front() else { break };
+            let age = now.since(oldest.dts);
             let needed = writer.joins.back().is_some_and(|join| *join <= writer.tail);
             if !over && age <= settings.ring_time.0 && (needed || age <= settings.slack.0) {
                 break;
@@ -143,8 +155,9 @@ impl Ring {
             // Even the newest start was overtaken: newcomers wait for the next one.
             self.join.store(NONE, Ordering::Release);
         }
-        if let Some(unit) = self.slot(seq).swap(None) {
-            writer.bytes = writer.bytes.saturating_sub(unit.frame.data.len() as u64);
+        if let Some(kept) = writer.kept.pop_front() {
+            writer.bytes = writer.bytes.saturating_sub(kept.bytes);
         }
+        self.slot(seq).store(None);
     }
 }

@@ -9,11 +9,12 @@ use crate::base::error::End;
 use crate::base::id::StreamKey;
 use crate::container::flv::{self, Demuxer, Item};
 use crate::edge::session::Session;
+use crate::runtime::rarely::Rarely;
 use crate::media::frame::Frame;
 use crate::proto::rtmp::{Event, Refusal, Server};
 use crate::stream::{Publisher, Raw, Source};
 use bytes::BytesMut;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +62,7 @@ async fn receive(shared: &Shared, peer: &mut Peer, mut intake: Intake) -> End {
     let ejected = intake.publisher.stopped();
     let Peer { socket, server, session, .. } = peer;
     let session = &*session;
-    let mut ends = pin!(async {
+    let ends = pin!(async {
         tokio::select! {
             end = ejected => end,
             end = session.kicked() => end,
@@ -69,10 +70,11 @@ async fn receive(shared: &Shared, peer: &mut Peer, mut intake: Intake) -> End {
             () = silence(&messages, shared.settings.idle.0) => End::Silent,
         }
     });
+    let mut ends = Rarely::new(ends);
     loop {
         let step = poll_fn(|cx| match poll_read(socket, server, session, &mut intake, cx) {
             Poll::Ready(step) => Poll::Ready(step),
-            Poll::Pending => ends.as_mut().poll(cx).map(Err),
+            Poll::Pending => ends.poll(cx).map(Err),
         });
         match step.await {
             Ok(taken) => messages.store(messages.load(Ordering::Relaxed).wrapping_add(taken), Ordering::Relaxed),

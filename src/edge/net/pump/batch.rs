@@ -19,6 +19,7 @@ pub(super) struct Batch {
     pub(super) pieces: Vec<Piece>,
     pub(super) total: usize,
     pub(super) read: Option<Read>,
+    all: bool,
 }
 
 /// The wire form of one unit, or of several that were copied together.
@@ -40,7 +41,9 @@ impl Batch {
         let mut cursor = from;
         self.pieces.clear();
         self.total = 0;
+        let head = stream.head();
         let read = stream.read(&mut cursor, &mut self.units);
+        self.all = cursor.next >= head;
         for unit in &self.units {
             let wire = format.unit(unit);
             let told = fresh && self.units.first().is_some_and(|first| same_track(first, unit));
@@ -64,6 +67,11 @@ impl Batch {
     /// The first unit of what is due, for a newcomer's head.
     pub(super) fn first(&self) -> Option<&Arc<Unit>> {
         self.units.first()
+    }
+
+    /// Whether it reaches to the stream's head, as that was when it was prepared.
+    pub(super) fn is_all(&self) -> bool {
+        self.all
     }
 
     /// Forgets what was prepared: the stream went on.

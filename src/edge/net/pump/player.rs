@@ -102,6 +102,10 @@ impl Player {
         if !self.pending.is_empty() {
             let n = self.write_flat(now)?;
             self.pending.advance(n);
+            if self.pending.is_empty() {
+                // An empty rest would keep the bytes before it alive.
+                self.pending = Bytes::new();
+            }
             return Ok(true);
         }
         if !self.replies.is_empty() {
@@ -152,7 +156,8 @@ impl Player {
             }
         }
         self.write_batch(batch, now)?;
-        Ok(true)
+        // Not looked for what came meanwhile: the pump is woken for it, and what is prepared stays prepared for the next player.
+        Ok(!(batch.is_all() && Some(self.cursor) == batch.after && self.pending.is_empty() && !stream.is_over()))
     }
 
     fn write_flat(&mut self, now: Timestamp) -> Result<usize, Wrong> {

@@ -601,6 +601,8 @@ export const en = {
   'device.below': 'Below the directory that is chosen.',
   'player.fellBack': 'This browser cannot play the original; the version “{name}” is shown.',
   'overview.recording': 'Recording now',
+  'player.back': 'Go back',
+  'player.now': 'Live',
 } as const;
 
 export type Key = keyof typeof en;

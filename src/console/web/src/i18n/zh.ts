@@ -602,4 +602,6 @@ export const zh: Record<Key, string> = {
   'device.below': '创建在所选目录之下。',
   'player.fellBack': '浏览器无法播放原始流，已切换到“{name}”版本。',
   'overview.recording': '正在录制',
+  'player.back': '回看',
+  'player.now': '直播',
 };

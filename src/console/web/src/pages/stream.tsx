@@ -10,7 +10,7 @@ import type { WayName } from '../player/way';
 import { go, link } from '../router';
 import { FormDialog } from '../ui/dialog';
 import { Button, Copyable, LinkButton, TextField } from '../ui/form';
-import { count, when } from '../ui/format';
+import { count, duration, when } from '../ui/format';
 import { Choice, Facts, Head } from '../ui/head';
 import { Busy, ErrorBox, note, noteError } from '../ui/show';
 import { Bindings } from './bindings';
@@ -23,7 +23,9 @@ export function StreamDetail({ id }: { id: string }) {
   const { data: stream, error, reload } = useCall<Stream>('DescribeStream', { Id: id }, 4000);
   const [way, setWay] = useState('');
   const [rule, setRule] = useState('');
-  const rules = useRules(stream);
+  const [delay, setDelay] = useState('0');
+  const rules = useBound(stream, 'transcode').flatMap((template) => template.TransConfigs ?? []);
+  const shifted = useBound(stream, 'timeshift').length > 0;
   const { data: group } = useCall<Group>(stream ? 'DescribeGroup' : null, { Id: stream?.GroupId });
   const [dialog, setDialog] = useState<'rename' | 'delete' | 'push' | 'urls' | null>(null);
   const [busy, setBusy] = useState('');
@@ -67,12 +69,13 @@ export function StreamDetail({ id }: { id: string }) {
       <div class="grid stage">
         <section>
           {on || device ? (
-            <Player id={id} title={name} way={(way || undefined) as WayName | undefined} rule={rule || undefined} onState={(state) => state.phase === 'failed' && fallBack()} />
+            <Player id={id} title={name} way={(way || undefined) as WayName | undefined} rule={rule || undefined} delay={Number(delay) || undefined} onState={(state) => state.phase === 'failed' && fallBack()} />
           ) : (
             <div class="player idle"><p class="state">{t('stream.idle')}</p></div>
           )}
           <div class="filters">
             <Choice label={t('player.way')} value={way} onChange={setWay} options={[['', t('player.auto')], ['whep', word('way.long', 'whep')], ['flv', word('way.long', 'flv')], ['hls', word('way.long', 'hls')]]} />
+            {shifted && <Choice label={t('player.back')} value={delay} onChange={setDelay} options={BACK.map((b): [string, string] => [b, b === '0' ? t('player.now') : duration(Number(b))])} />}
             {rules.length > 0 && <Choice label={t('player.version')} value={rule} onChange={setRule} options={[['', t('player.original')], ...rules.map((r): [string, string] => [r.Name, `${r.Name} (${r.Width}×${r.Height})`])]} />}
             <LinkButton small kind="quiet" icon="records" href={link('records', id)}>{t('page.records')}</LinkButton>
             {device && has('DescribeDeviceRecords') && <LinkButton small kind="quiet" icon="playback" href={link('playback', id)}>{t('page.playback')}</LinkButton>}
@@ -104,12 +107,15 @@ export function StreamDetail({ id }: { id: string }) {
   );
 }
 
-/** The transcoded versions of a stream: its own template's, else its group's. */
-function useRules(stream: Stream | null) {
-  const ask = (id: string | undefined) => useCall<Paged & { Templates: Template[] }>(id ? 'DescribeTemplates' : null, { InstanceId: id, Type: 'transcode' }).data?.Templates ?? [];
+/** The templates of a kind that apply to a stream: its own, else its group's. */
+function useBound(stream: Stream | null, type: Template['Type']): Template[] {
+  const ask = (id: string | undefined) => useCall<Paged & { Templates: Template[] }>(id ? 'DescribeTemplates' : null, { InstanceId: id, Type: type }).data?.Templates ?? [];
   const [own, group] = [ask(stream?.Id), ask(stream?.GroupId)];
-  return (own.length > 0 ? own : group).flatMap((template) => template.TransConfigs ?? []);
+  return own.length > 0 ? own : group;
 }
+
+/** How far one may go back at once, in seconds. */
+const BACK = ['0', '60', '300', '900', '3600', '21600', '86400'];
 
 function Rename({ stream, onClose, onDone }: { stream: Stream; onClose: () => void; onDone: () => void }) {
   const [name, setName] = useState(stream.Name);

@@ -20,6 +20,8 @@ export interface Wanted {
   from?: number;
   to?: number;
   rule?: string;
+  /** So many seconds behind what is live, out of the time shift. */
+  delay?: number;
 }
 
 const WAYS: [WayName, Way, (url: PlayUrl) => string | undefined][] = [
@@ -87,12 +89,15 @@ export class Live {
   private async start(): Promise<void> {
     this.tell({ phase: 'starting' });
     try {
-      const url = await urls(this.wanted);
+      const found = await urls(this.wanted);
+      const url = found && { ...found };
       if (this.stopped) return;
       if (!url || url.Error) throw new Unplayable(url?.Error ?? '', false);
-      if (url.SnapshotUrl && this.wanted.from === undefined) this.poster(url.SnapshotUrl);
+      const { delay } = this.wanted;
+      if (delay && url.HlsUrl) url.HlsUrl += `${url.HlsUrl.includes('?') ? '&' : '?'}delay=${delay}`;
+      if (url.SnapshotUrl && this.wanted.from === undefined && !delay) this.poster(url.SnapshotUrl);
       const open = (name: WayName) => !this.unfit.has(name) && (name !== 'whep' || Date.now() > blockedUntil);
-      const ways = WAYS.filter(([name, , of]) => of(url) && (this.wanted.way ? this.wanted.way === name : open(name)));
+      const ways = WAYS.filter(([name, , of]) => of(url) && (!delay || name === 'hls') && (this.wanted.way && !delay ? this.wanted.way === name : open(name)));
       if (ways.length === 0) return this.tell({ phase: 'failed', why: [...this.unfit.values()].join(' · ') });
       for (const [name, way, of] of ways) {
         if (this.stopped || (await this.attempt(name, way, of(url) ?? ''))) return;

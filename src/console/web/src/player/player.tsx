@@ -20,7 +20,7 @@ export function Player({ title, href, small, onState, ...wanted }: Props) {
   const [state, setState] = useState<State>({ phase: 'starting' });
   const [poster, setPoster] = useState('');
   const [muted, setMuted] = useState(true);
-  const { id, way, from, to, rule } = wanted;
+  const { id, way, from, to, rule, delay } = wanted;
   useEffect(() => {
     const element = video.current;
     if (!element) return;
@@ -29,9 +29,9 @@ export function Player({ title, href, small, onState, ...wanted }: Props) {
       setState(now);
       onState?.(now);
     };
-    const live = new Live(element, { id, way, from, to, rule }, tell, (url) => setPoster(here(url)));
+    const live = new Live(element, { id, way, from, to, rule, delay }, tell, (url) => setPoster(here(url)));
     return () => live.stop();
-  }, [id, way, from, to, rule]);
+  }, [id, way, from, to, rule, delay]);
   const keep = () => {
     const element = video.current;
     if (!element?.videoWidth) return;

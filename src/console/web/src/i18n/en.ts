@@ -603,6 +603,15 @@ export const en = {
   'overview.recording': 'Recording now',
   'player.back': 'Go back',
   'player.now': 'Live',
+  'voice.title': 'Voice',
+  'voice.text': 'The sound of a stream can be played by the device\'s loudspeaker.',
+  'voice.start': 'Speak to the device',
+  'voice.begun': 'The device plays the sound.',
+  'voice.source': 'Sound of',
+  'voice.sourceHint': 'A stream that is live, for instance one that is pushed from a microphone.',
+  'voice.how': 'How',
+  'voice.mode.broadcast': 'Announcement',
+  'voice.mode.talk': 'Talk',
 } as const;
 
 export type Key = keyof typeof en;

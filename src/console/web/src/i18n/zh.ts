@@ -604,4 +604,13 @@ export const zh: Record<Key, string> = {
   'overview.recording': '正在录制',
   'player.back': '回看',
   'player.now': '直播',
+  'voice.title': '语音',
+  'voice.text': '可将某路流的声音通过设备扬声器播放。',
+  'voice.start': '向设备喊话',
+  'voice.begun': '设备正在播放声音。',
+  'voice.source': '声音来源',
+  'voice.sourceHint': '一路在线的流，例如由麦克风推送的流。',
+  'voice.how': '方式',
+  'voice.mode.broadcast': '广播',
+  'voice.mode.talk': '对讲',
 };

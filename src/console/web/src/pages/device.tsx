@@ -14,6 +14,7 @@ import { Badge, Busy, Empty, ErrorBox, note, noteError } from '../ui/show';
 import { List, paging, type Column } from '../ui/table';
 import { DeviceDialog } from './device-dialog';
 import { SipValues } from './group';
+import { VoiceCard } from './voice';
 
 export function DeviceDetail({ id }: { id: string }) {
   const { data: device, error, reload } = useCall<Device>('DescribeDevice', { Id: id, IncludeStats: true }, 5000);
@@ -62,6 +63,7 @@ export function DeviceDetail({ id }: { id: string }) {
           ]} />
         </section>
         {group && <SipValues group={group} device={device.GbId} />}
+        {has('StartVoiceBroadcast') && <VoiceCard device={id} online={online} />}
       </div>
       {editing && <DeviceDialog device={device} group={device.GroupId} onClose={() => setEditing(false)} onDone={reload} />}
       {rebooting && (

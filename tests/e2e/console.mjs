@@ -284,7 +284,8 @@ const pages = {
           const english = await tab.$$eval('main h1, main h2, main th', (all) => all.map((e) => e.textContent).filter((text) => /^[A-Z][a-z]+ [a-z]+/.test(text)));
           check(english.length === 0 || name.startsWith('explorer'), `${name} in Chinese says ${english}`);
         }
-        await accessible(tab, `${name} (${theme}, ${width})`);
+        // A phone shows the same elements: how they look together is what differs.
+        if (width > 1000 || name === 'overview') await accessible(tab, `${name} (${theme}, ${width})`);
       }
       await tab.context().close();
     }

@@ -612,6 +612,8 @@ export const en = {
   'voice.how': 'How',
   'voice.mode.broadcast': 'Announcement',
   'voice.mode.talk': 'Talk',
+  'stream.picture': 'Take a picture',
+  'stream.pictured': 'The picture is stored; it is listed among the recordings in a moment.',
 } as const;
 
 export type Key = keyof typeof en;

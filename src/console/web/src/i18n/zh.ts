@@ -613,4 +613,6 @@ export const zh: Record<Key, string> = {
   'voice.how': '方式',
   'voice.mode.broadcast': '广播',
   'voice.mode.talk': '对讲',
+  'stream.picture': '截图保存',
+  'stream.pictured': '截图已保存，稍后可在录像的“截图”中查看。',
 };

@@ -77,6 +77,7 @@ export function StreamDetail({ id }: { id: string }) {
             <Choice label={t('player.way')} value={way} onChange={setWay} options={[['', t('player.auto')], ['whep', word('way.long', 'whep')], ['flv', word('way.long', 'flv')], ['hls', word('way.long', 'hls')]]} />
             {shifted && <Choice label={t('player.back')} value={delay} onChange={setDelay} options={BACK.map((b): [string, string] => [b, b === '0' ? t('player.now') : duration(Number(b))])} />}
             {rules.length > 0 && <Choice label={t('player.version')} value={rule} onChange={setRule} options={[['', t('player.original')], ...rules.map((r): [string, string] => [r.Name, `${r.Name} (${r.Width}×${r.Height})`])]} />}
+            {on && has('CreateStreamSnapshot') && <Button small kind="quiet" icon="camera" busy={busy === 'CreateStreamSnapshot'} onClick={() => void act('CreateStreamSnapshot', t('stream.pictured'))}>{t('stream.picture')}</Button>}
             <LinkButton small kind="quiet" icon="records" href={link('records', id)}>{t('page.records')}</LinkButton>
             {device && has('DescribeDeviceRecords') && <LinkButton small kind="quiet" icon="playback" href={link('playback', id)}>{t('page.playback')}</LinkButton>}
           </div>

@@ -103,7 +103,7 @@ fn every_text_has_its_packed_forms_and_all_of_it_is_small() {
             }
         }
     }
-    assert!(size < 1_500_000 * 2, "{size} bytes");
+    assert!(size < 1_500_000, "{size} bytes");
 }
 
 #[tokio::test]

@@ -241,6 +241,33 @@ const pages = {
     await tab.context().close();
   },
 
+  // What a device recorded itself: found on the time bar, played, paused, sought.
+  async playback() {
+    const tab = await open({ locale: 'en-US' });
+    await signIn(tab);
+    await go(tab, `playback/${asked.cameraStream}`);
+    await tab.waitForSelector('.timeline .stretch', { timeout: 20000 });
+    const track = await tab.locator('.timeline .track').boundingBox();
+    const inside = await tab.$eval('.timeline .stretch', (s) => s.getBoundingClientRect().x + s.getBoundingClientRect().width / 2);
+    await tab.mouse.click(inside, track.y + track.height / 2);
+    await tab.waitForSelector('.replay .player.playing', { timeout: 30000 });
+    await tab.screenshot({ path: `${shots}/playback-playing.png` });
+    const way = await tab.getAttribute('.replay .player', 'data-way');
+    step('what the device recorded plays', way);
+    const answers = [];
+    tab.on('response', async (answer) => answers.push([new URLSearchParams(answer.request().postData() ?? '').get('Command'), answer.status()]));
+    await tab.click('.replay button:has-text("Pause")');
+    await tab.waitForSelector('.replay button:has-text("Resume")');
+    await tab.click('.replay button:has-text("Resume")');
+    await tab.waitForSelector('.replay button:has-text("Pause")');
+    await tab.locator('.replay .grow input').fill('60');
+    await tab.waitForTimeout(1000);
+    const told = answers.filter(([command]) => command).map(([command, status]) => `${command} ${status}`);
+    check(told.join() === 'pause 200,resume 200,seek 200', `orders to the playback: ${told}`);
+    step('it is paused, resumed and sought');
+    await tab.context().close();
+  },
+
   // A recording is listed, played, downloaded.
   async records() {
     const tab = await open({ locale: 'en-US' });
@@ -256,6 +283,7 @@ const pages = {
     await tab.waitForSelector('.timeline .stretch', { timeout: 30000 });
     await tab.click('tbody .linklike');
     await tab.waitForFunction(() => document.querySelector('.replay video')?.currentTime > 0.5, null, { timeout: 15000 });
+    await tab.screenshot({ path: `${shots}/records-playing.png` });
     const [file] = await Promise.all([tab.waitForEvent('download'), tab.click('.replay a[download]')]);
     const { size } = await (await import('node:fs/promises')).stat(await file.path());
     check(size > 10000, `the download has ${size} bytes`);

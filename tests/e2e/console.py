@@ -199,6 +199,13 @@ def manage(context):
         return f"{len(desk.browse('manage', 85, cameraStream=stream, group=group, tenants=True))} steps"
 
 
+@case("the console plays what a device recorded", weight=3, seconds=90)
+def playback(context):
+    with Desk(context) as desk:
+        _, _, stream = desk.site()
+        return "; ".join(desk.browse("playback", 85, cameraStream=stream))
+
+
 @case("the console records a stream, plays and downloads what was recorded", weight=3, seconds=90)
 def records(context):
     with Desk(context) as desk:

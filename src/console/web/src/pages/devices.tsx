@@ -1,5 +1,5 @@
 /** Devices of a group, by directory; batches start, stop and delete. */
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { call } from '../api/client';
 import type { Device, Directory, Outcome, Paged } from '../api/types';
 import { asError, useCall, useRested } from '../hooks';
@@ -22,6 +22,7 @@ export function Devices() {
   const [chosen, setChosen] = useState<Set<string>>(new Set());
   const [deleting, setDeleting] = useState(false);
   const [busy, setBusy] = useState(false);
+  useEffect(() => setChosen(new Set()), [group]);
   const text = useRested((query.get('name') ?? '').trim());
   const code = /^\d{20}$/.test(text);
   const params = { GroupId: group, Name: code ? '' : text, GbId: code ? text : '', DirectoryId: query.get('folder'), ParentId: query.get('parent'), Type: query.get('type'), Status: query.get('status') };

@@ -2,7 +2,10 @@
 
 import json
 import pathlib
+import subprocess
 import sys
+import threading
+import time
 
 import media
 from frames import is_live
@@ -67,6 +70,50 @@ def chromium(kind, sound):
     return play
 
 
+def clock_picture(milliseconds):
+    """A picture of 320 x 180 whose upper part is a time in 32 squares of 20 x 20, the highest bit first; planar YUV."""
+    rows = []
+    for row in range(2):
+        bits = [milliseconds >> (31 - row * 16 - n) & 1 for n in range(16)]
+        rows.append(b"".join(bytes([235 if bit else 16]) * 20 for bit in bits) * 20)
+    return b"".join(rows) + bytes([120]) * (320 * 140) + bytes([128]) * (320 * 180 // 2)
+
+
+def delay(context):
+    """From the camera's picture to the screen: encoder, RTMP, the server, WebRTC, decoder, page."""
+    server, name = context.server, "webrtc-delay"
+    command = ["ffmpeg", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "320x180", "-r", "25", "-i", "pipe:"]
+    command += ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline", "-g", "100", "-b:v", "1M"]
+    sender = subprocess.Popen([*command, "-f", "flv", server.rtmp(name)], stdin=subprocess.PIPE, start_new_session=True)
+    over = threading.Event()
+
+    def camera():
+        due = time.monotonic()
+        while not over.is_set():
+            try:
+                sender.stdin.write(clock_picture(int(time.time() * 1000) & 0xFFFFFFFF))
+                sender.stdin.flush()
+            except OSError:
+                return
+            due += 0.04
+            time.sleep(max(0, due - time.monotonic()))
+
+    thread = threading.Thread(target=camera, daemon=True)
+    thread.start()
+    try:
+        eventually("live", lambda: server.get(f"/live/{name}.jpg", seconds=10)[0] == 200, 15)
+        # In the middle of a group of pictures of four seconds.
+        result = browse(context, "delay", server.http(f"/live/{name}.whep"))
+    finally:
+        over.set()
+        sender.kill()
+        sender.wait()
+        thread.join(2)
+    if not result.get("ok") or result["median"] > 500:
+        raise Failure(json.dumps(result))
+    return f"{result['median']} ms in the middle, {result['worst']} ms at most"
+
+
 def aiortc_plays(context):
     server, name = context.server, "webrtc-aiortc"
     with source(server, name, "pcma") as sender:
@@ -127,6 +174,7 @@ def b_frames_are_refused(context):
 case("Chromium plays WHEP with G.711", weight=4, seconds=60)(chromium("whep", "pcma"))
 case("Chromium plays WHEP with AAC as Opus", weight=4, seconds=60)(chromium("whep", "aac"))
 case("Chromium plays rtc/v1/play", weight=4, seconds=60)(chromium("rtc", "pcma"))
+case("from camera to Chromium by WHEP in half a second", weight=4, seconds=60)(delay)
 case("aiortc plays WHEP", weight=2, seconds=60)(aiortc_plays)
 case("aiortc publishes by WHIP", weight=2, seconds=60)(aiortc_publishes)
 case("Chromium publishes its camera by WHIP", weight=4, seconds=60)(chromium_publishes)

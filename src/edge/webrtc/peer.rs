@@ -14,6 +14,9 @@ use std::time::Instant;
 use str0m::net::{Protocol, Receive};
 use str0m::{Event, Input, Output, Rtc, RtcError};
 
+/// What a session says at its end at most.
+const FAREWELL: usize = 64;
+
 /// Datagrams that go out together.
 #[derive(Default)]
 pub(super) struct Outbox(Vec<(SocketAddr, Vec<u8>)>);
@@ -154,8 +157,12 @@ impl Peer {
             let rtc = &mut self.rtc;
             let _ = guarded(|| {
                 let _ = rtc.close();
-                while let Ok(Output::Transmit(datagram)) = rtc.poll_output() {
-                    out.0.push((datagram.destination, datagram.contents.into()));
+                for _ in 0..FAREWELL {
+                    match rtc.poll_output() {
+                        Ok(Output::Transmit(datagram)) => out.0.push((datagram.destination, datagram.contents.into())),
+                        Ok(Output::Event(_)) => {}
+                        Ok(Output::Timeout(_)) | Err(_) => return,
+                    }
                 }
             });
         }

@@ -3,7 +3,7 @@
 //     node webrtc.mjs KIND URL SECONDS [STREAMURL]      run in the folder that holds node_modules
 //
 // KIND: whep (URL takes the offer), rtc (URL is /rtc/v1/play, STREAMURL is the stream), whip (publishes the fake camera until
-// the input closes). The page comes from a server of its own, so that Weir is of another origin, as it is for real pages.
+// the input closes), delay (plays by WHEP a picture that carries the time of day, see `webrtc.py`). The page comes from a server of its own, so that Weir is of another origin, as it is for real pages.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
@@ -39,7 +39,7 @@ try {
   tab.on('pageerror', (error) => said.push(String(error)));
   await tab.goto(`http://127.0.0.1:${server.address().port}/`);
   const opened = await tab.evaluate(open, { kind, url, streamurl });
-  const result = opened.error ? { ok: false, ...opened } : await tab.evaluate(kind === 'whip' ? send : watch, Number(seconds));
+  const result = opened.error ? { ok: false, ...opened } : await tab.evaluate({ whip: send, delay: late }[kind] ?? watch, Number(seconds));
   console.log(JSON.stringify({ ...opened, ...result, said: said.slice(-20) }));
   if (kind === 'whip' && result.ok) {
     await new Promise((done) => process.stdin.on('end', done).resume());
@@ -134,6 +134,30 @@ async function watch(seconds) {
     if (first !== null && video.currentTime - first >= 3) return { ok: true, ...(await state()) };
   }
   return { ok: false, ...(await state()) };
+}
+
+// In the page: reads the time of day out of fifty pictures, and tells how old they were when they were shown.
+async function late(seconds) {
+  const video = document.querySelector('video');
+  const canvas = new OffscreenCanvas(320, 40);
+  const pen = canvas.getContext('2d', { willReadFrequently: true });
+  const ages = [];
+  const shown = () => new Promise((done) => video.requestVideoFrameCallback(done));
+  while (ages.length < 75 && (performance.now() - window.began) / 1000 < seconds) {
+    await Promise.race([shown(), new Promise((done) => setTimeout(done, 1000))]);
+    if (!video.videoWidth) continue;
+    pen.drawImage(video, 0, 0, 320, 40, 0, 0, 320, 40);
+    const { data } = pen.getImageData(0, 0, 320, 40);
+    let time = 0n;
+    for (let bit = 0; bit < 32; bit++) {
+      const [x, y] = [(bit % 16) * 20 + 10, Math.floor(bit / 16) * 20 + 10];
+      time = (time << 1n) | (data[(y * 320 + x) * 4] > 128 ? 1n : 0n);
+    }
+    ages.push(Number((BigInt(Date.now()) - time) & 0xffffffffn));
+  }
+  // The first second is the start.
+  const steady = ages.slice(25).sort((a, b) => a - b);
+  return { ok: steady.length >= 50, median: steady[steady.length >> 1], worst: steady.at(-1), first: ages[0] };
 }
 
 // In the page: the camera has to be sent for two seconds.

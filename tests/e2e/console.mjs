@@ -247,6 +247,9 @@ const pages = {
     await signIn(tab);
     await go(tab, `playback/${asked.cameraStream}`);
     await tab.waitForSelector('.timeline .stretch', { timeout: 20000 });
+    // An hour fills the bar, and the chosen moment stays in sight.
+    await tab.click('.timeline .segments button:has-text("1 h")');
+    await tab.waitForTimeout(200);
     const track = await tab.locator('.timeline .track').boundingBox();
     const inside = await tab.$eval('.timeline .stretch', (s) => s.getBoundingClientRect().x + s.getBoundingClientRect().width / 2);
     await tab.mouse.click(inside, track.y + track.height / 2);

@@ -614,6 +614,9 @@ export const en = {
   'voice.mode.talk': 'Talk',
   'stream.picture': 'Take a picture',
   'stream.pictured': 'The picture is stored; it is listed among the recordings in a moment.',
+  'timeline.zoom': 'Hours shown',
+  'timeline.earlier': 'Earlier',
+  'timeline.later': 'Later',
 } as const;
 
 export type Key = keyof typeof en;

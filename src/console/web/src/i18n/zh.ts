@@ -615,4 +615,7 @@ export const zh: Record<Key, string> = {
   'voice.mode.talk': '对讲',
   'stream.picture': '截图保存',
   'stream.pictured': '截图已保存，稍后可在录像的“截图”中查看。',
+  'timeline.zoom': '显示时长',
+  'timeline.earlier': '更早',
+  'timeline.later': '更晚',
 };

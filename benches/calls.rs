@@ -59,6 +59,7 @@ async fn compare() {
         ("sip.udp_listen", ports[2].to_string()),
         ("sip.tcp_listen", ports[3].to_string()),
         ("rtp.listen", ports[4].to_string()),
+        ("webrtc.listen", "127.0.0.1:0".to_owned()),
     ] {
         weir.arg("--set").arg(format!("{key}={value}"));
     }

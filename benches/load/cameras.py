@@ -71,6 +71,7 @@ def command(args, folder):
         "sip.udp_listen": f"127.0.0.1:{SIP}",
         "sip.tcp_listen": f"127.0.0.1:{SIP}",
         "rtp.listen": f"127.0.0.1:{RTP}",
+        "webrtc.listen": "127.0.0.1:0",
         "rtp.first_packet": "2m",
         "gb28181.media": args.trans,
         "gb28181.no_password": "true",

@@ -128,6 +128,7 @@ def demo(context):
     server.folder.mkdir(exist_ok=True)
     # The script is what `make run` starts after building; its own defaults are wanted, but not its ports and folder.
     keys = ("WEIR_DATA_DIR", "WEIR_HTTP__LISTEN", "WEIR_RTMP__LISTEN", "WEIR_SIP__UDP_LISTEN", "WEIR_SIP__TCP_LISTEN", "WEIR_RTP__LISTEN")
+    keys += ("WEIR_WEBRTC__LISTEN",)
     ours = server.environment()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
     environment |= {name: ours[name] for name in keys if name in ours} | {"WEIR": str(context.weir.resolve())}

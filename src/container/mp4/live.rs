@@ -81,3 +81,29 @@ fn length(track: &AudioTrack, data: &[u8], hz: u32) -> u32 {
         _ => data.len() as u32,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::time::Timestamp;
+    use crate::media::track::VideoTrack;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_frame_is_a_fragment_and_g711_is_left_out() {
+        let audio = |codec| Tracks {
+            video: None::<Arc<VideoTrack>>,
+            audio: Some(Arc::new(AudioTrack { codec, sample_rate: 48_000, channels: 2 })),
+        };
+        let time = Timestamp::from_millis(2_000);
+        let frame = Frame { kind: Kind::Audio, dts: time, pts: time, key: true, data: Bytes::from_static(&[0xfc, 1, 2, 3]) };
+        let tracks = audio(AudioCodec::Opus { head: None });
+        assert!(played(&tracks).audio.is_some() && played(&audio(AudioCodec::G711A)).audio.is_none());
+        let bytes = fragment(9, &frame, &tracks).unwrap();
+        assert_eq!((&bytes[4..8], &bytes[bytes.len() - 8..]), (&b"moof"[..], &[b"mdat"[..].to_vec(), vec![0xfc, 1, 2, 3]].concat()[..]));
+        // tfdt, version 1: 2 s of 48 kHz.
+        let at = bytes.windows(4).position(|part| part == b"tfdt").unwrap();
+        assert_eq!(bytes[at + 8..at + 16], 96_000u64.to_be_bytes());
+        assert_eq!(fragment(9, &Frame { kind: Kind::Video, ..frame }, &tracks), None);
+    }
+}

@@ -44,7 +44,7 @@ pub(super) fn choose(tracks: &Tracks, offer: &Offer) -> Result<Choice, Refused> 
     };
     if let Some(coding) = video.filter(|coding| !takes(&offer.video, *coding)) {
         return refuse(format!(
-            "the stream's pictures are {}, which the offer does not take: play it by FLV or HLS, or with another browser",
+            "the stream's pictures are {}, which the offer does not take: play it by FLV or HLS, with another browser, or play {{stream}}_{{rule}} of a transcode template",
             coding.name()
         ));
     }

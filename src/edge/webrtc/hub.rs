@@ -231,7 +231,7 @@ impl WebRtc {
         let judged = tokio::time::timeout(LOOK, enough).await.is_ok() || declared.is_none();
         if choice::is_reordered(&seen) || !judged {
             let why = format!(
-                "{}: the stream has B-frames, which browsers cannot show by WebRTC: play it by FLV or HLS, or let its encoder make none",
+                "{}: the stream has B-frames, which browsers cannot show by WebRTC: play it by FLV or HLS, let its encoder make none, or play {{stream}}_{{rule}} of a transcode template",
                 stream.key()
             );
             return Err(Refused::new(Status::NotAcceptable, why));

@@ -159,3 +159,57 @@ fn part(fragment: &mp4::Fragment, duration: Duration) -> Part {
     let bytes: Bytes = bytes.freeze();
     Part { bytes, duration: duration.max(Duration::from_millis(1)), independent: fragment.key }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::m3u8::Piece;
+    use crate::media::frame::Frame;
+    use crate::media::track::{VideoCodec, VideoTrack};
+
+    /// Ten seconds of 25 pictures, a key frame every two seconds; frames in `gap` are missing.
+    fn cut(gap: std::ops::Range<i64>) -> Parts {
+        let set = |text: &str| vec![Bytes::from(hex::decode(text).unwrap())];
+        let codec = VideoCodec::H264 { sps: set("6742c00cd901419f9f011000000300100000030320f142a480"), pps: set("68cb83cb20") };
+        let video = VideoTrack { codec, width: 320, height: 180, fps: Some((25, 1)), reorder: Some(0) };
+        let tracks = Arc::new(Tracks { video: Some(Arc::new(video)), audio: None });
+        let settings = Settings::default();
+        let mut list = Parts::new(settings.limits(), 7);
+        let mut cutter = PartCutter::new(&settings, &tracks);
+        for n in 0..251 {
+            if gap.contains(&n) {
+                cutter.lost();
+                continue;
+            }
+            let time = Timestamp::from_millis(n * 40);
+            let frame = Frame { kind: Kind::Video, dts: time, pts: time, key: n % 50 == 0, data: vec![0, 0, 0, 2, 0x65, n as u8].into() };
+            cutter.push(Arc::new(Unit::new(n as u64, frame, tracks.clone(), time)), &mut list);
+        }
+        list
+    }
+
+    #[test]
+    fn segments_begin_at_key_frames_and_parts_are_short() {
+        let list = cut(0..0);
+        let text = list.playlist(false, |piece| piece.to_string());
+        assert_eq!(text.matches("#EXTINF:2.00000,\n").count(), 5, "{text}");
+        assert_eq!((list.next(), list.target(), text.contains("DISCONTINUITY\n")), (13, Duration::from_secs(2), false));
+        // Eight pictures in a part, two in the last of a segment: 0.32 s and 0.08 s.
+        assert!(text.contains("PART-TARGET=0.330") && text.contains("DURATION=0.32000,URI=\"10.0.m4s\",INDEPENDENT=YES\n"), "{text}");
+        assert!(text.contains("DURATION=0.08000,URI=\"11.6.m4s\"\n") && !text.contains("11.7.m4s"), "{text}");
+        let whole: usize = list.get(Piece::Segment(8)).unwrap().iter().map(Bytes::len).sum();
+        let parts: Vec<Bytes> = (0..7).map(|n| list.get(Piece::Part(8, n)).unwrap().remove(0)).collect();
+        assert_eq!(parts.iter().map(Bytes::len).sum::<usize>(), whole, "the same bytes");
+        assert!(parts.iter().all(|part| part[4..8] == *b"moof"));
+        assert!(list.get(Piece::Header(0)).is_some_and(|header| header[0][4..8] == *b"ftyp"));
+    }
+
+    #[test]
+    fn what_is_missing_is_a_discontinuity() {
+        let list = cut(60..70);
+        let text = list.playlist(false, |piece| piece.to_string());
+        // From 2.4 s to the next key frame nothing can be shown.
+        assert!(text.contains("#EXTINF:0.40000,\n8.m4s\n#EXT-X-DISCONTINUITY\n"), "{text}");
+        assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 1);
+    }
+}

@@ -1,7 +1,7 @@
 //! Channels: what a device shows; a recorder has many, a camera one.
 
 use super::action::Action;
-use super::context::Context;
+use super::context::{Context, number_maybe};
 use super::error::Error;
 use super::pull;
 use super::reply::{Done, Touched};
@@ -26,6 +26,9 @@ action! {
         /// Only channels whose name contains this.
         /// zh: 按通道名称模糊查询。
         "Name" name: Option<Text<128>>,
+        /// Only channels right in this directory of the platform.
+        /// zh: 按平台目录ID查询。
+        "DirectoryId" directory: Option<Id>,
         /// Rows a page.
         /// zh: 分页大小，默认20。
         "PageSize" page_size: PageSize,
@@ -123,7 +126,8 @@ impl Action for DescribeDeviceChannels {
 
     async fn run(self, cx: &Context) -> Result<Channels, Error> {
         let device = cx.device(&self.id).await?;
-        let filter = Filter { online: self.status.map(|s| s == OnOff::On), name: self.name.map(|n| n.0), ..Filter::default() };
+        let directory = number_maybe(&self.directory, "Directory")?;
+        let filter = Filter { online: self.status.map(|s| s == OnOff::On), name: self.name.map(|n| n.0), directory, ..Filter::default() };
         let page = cx.store().channels(cx.scope(), device.id, filter, view::page(self.page_size, self.page_num)).await?;
         Ok(page.map(Channel::of).into())
     }

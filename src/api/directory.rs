@@ -73,12 +73,15 @@ action! {
 }
 
 action! {
-    /// Lists the directories of a group.
-    /// zh: 查询目录列表。
+    /// Lists the directories of a group: those that were made in it, or those that a platform announces in its catalog.
+    /// zh: 查询目录列表：空间内创建的目录，或指定平台设备目录中上报的目录。
     pub struct DescribeDirectories {
         /// The group.
         /// zh: 空间ID。
         "GroupId" group: Id,
+        /// A platform of the group, whose own directories are meant.
+        /// zh: 平台设备ID，查询该平台上报的目录。
+        "DeviceId" device: Option<Id>,
         /// Only directories right below this one.
         /// zh: 按上级目录ID查询。
         "ParentId" parent: Option<Id>,
@@ -152,7 +155,13 @@ impl Action for DescribeDirectories {
     async fn run(self, cx: &Context) -> Result<Directories, Error> {
         let group = cx.group(&self.group).await?;
         let parent = number_maybe(&self.parent, "Directory")?;
-        let mut found = cx.store().directories(cx.scope(), group.id).await?;
+        let mut found = match &self.device {
+            None => cx.store().directories(cx.scope(), group.id).await?,
+            Some(id) => match cx.device(id).await? {
+                device if device.group == group.id => cx.store().platform_directories(cx.scope(), device.id).await?,
+                _ => return Err(Error::not_found("Device", &id.0)),
+            },
+        };
         found.retain(|directory| parent.is_none() || directory.parent == parent);
         let page = view::page(self.page_size, self.page_num);
         let (total, skip) = (found.len() as u64, usize::try_from(page.offset()).unwrap_or(usize::MAX));

@@ -37,6 +37,7 @@ pub mod ptz;
 pub mod pull;
 pub mod push;
 pub mod query;
+pub mod question;
 pub mod record;
 pub mod recorder;
 pub mod reference;
@@ -51,10 +52,12 @@ pub mod snapshot;
 pub mod start;
 pub mod stream;
 pub mod template;
+pub mod upper;
 pub mod url;
 pub mod usage;
 pub mod value;
 pub mod view;
+pub mod voice;
 
 #[cfg(test)]
 mod tests;
@@ -83,6 +86,9 @@ pub const NOUNS: &[action::Noun] = &[
     order::ACTIONS,
     play::ACTIONS,
     overview::ACTIONS,
+    question::ACTIONS,
+    voice::ACTIONS,
+    upper::ACTIONS,
     delivery::ACTIONS,
     licensing::ACTIONS,
 ];

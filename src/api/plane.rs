@@ -3,10 +3,11 @@
 use super::action::Boxed;
 use super::error::{Error, Kind};
 use crate::base::id::StreamKey;
-use crate::model::id::{DeviceId, GbId, GroupId, RecordingId, StreamId};
+use crate::model::id::{DeviceId, GbId, GroupId, RecordingId, StreamId, UpperId};
 use crate::model::record::{self, Record};
 use crate::model::recording::{self, Running};
 use crate::model::time::Time;
+use crate::proto::gb28181::manscdp::{DeviceInfo, DeviceStatus};
 use std::time::Duration;
 
 /// A stream that is live now.
@@ -94,6 +95,9 @@ pub enum Refusal {
     /// It cannot do that at all.
     #[error("the device cannot do this: {0}")]
     Unsupported(String),
+    /// It does this for somebody else.
+    #[error("{0}")]
+    Busy(String),
     /// No such playback is open.
     #[error("no such playback is open: open it with DescribeStreamURL")]
     NotOpen,
@@ -108,6 +112,7 @@ impl From<Refusal> for Error {
         match refusal {
             Refusal::Offline => Error::status("Device", format!("{why}.")),
             Refusal::NotOpen => Error::status("Playback", format!("{why}.")),
+            Refusal::Busy(_) => Error::status("Device", format!("{why}.")),
             Refusal::Timeout => Error::new(Kind::Timeout, "DeviceTimeout", why),
             Refusal::Refused { .. } | Refusal::Unsupported(_) => Error::new(Kind::Refused, "DeviceRefused", why),
             Refusal::Unavailable(_) => Error::unavailable(why),
@@ -204,6 +209,62 @@ pub struct Recording {
     pub size: Option<u64>,
 }
 
+/// The sound of a stream on its way to a device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Voice {
+    /// The device.
+    pub device: DeviceId,
+    /// Which of its outputs.
+    pub to: String,
+    /// The stream.
+    pub source: StreamKey,
+    /// We called the device; else it was told to call us.
+    pub talk: bool,
+    /// Since when.
+    pub since: Time,
+    /// Whether the device takes it.
+    pub up: bool,
+    /// Packets that went out.
+    pub packets: u64,
+}
+
+/// How it stands with an upper platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpperState {
+    /// Whether we are registered there.
+    pub registered: bool,
+    /// Since when that is so.
+    pub since: Option<Time>,
+    /// Why we are not.
+    pub error: String,
+    /// Streams that it fetches now.
+    pub calls: usize,
+    /// Channels that it is shown.
+    pub channels: usize,
+}
+
+/// What a device can be asked about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// What it is.
+    Info,
+    /// How it is doing.
+    Status,
+    /// Parts of its configuration, joined by `/`.
+    Config(String),
+}
+
+/// What it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Facts {
+    /// What it is.
+    Info(DeviceInfo),
+    /// How it is doing.
+    Status(DeviceStatus),
+    /// Names and values.
+    Config(Vec<(String, String)>),
+}
+
 /// What is wrong with a device, and what that was concluded from.
 pub type Diagnosis = (Vec<String>, serde_json::Value);
 
@@ -244,6 +305,18 @@ pub trait Devices: Send + Sync {
     fn control_playback(&self, target: Target, from: i64, to: i64, trick: Trick) -> Asked<'_>;
     /// What is wrong with a device.
     fn diagnose(&self, device: DeviceId) -> Asked<'_, Diagnosis>;
+    /// Asks a device, or one of its channels (by its national id), about itself.
+    fn question(&self, device: DeviceId, to: GbId, question: Question, patience: Duration) -> Asked<'_, Facts>;
+    /// Sends the sound of a stream to an output of the device (a loudspeaker, a channel, or itself) and waits until it takes it.
+    fn start_voice(&self, device: DeviceId, to: GbId, source: StreamKey, talk: bool, patience: Duration) -> Asked<'_, Voice>;
+    /// Ends the voice to a device; whether there was one.
+    fn stop_voice(&self, device: DeviceId) -> Asked<'_, bool>;
+    /// All voices.
+    fn voices(&self) -> Vec<Voice>;
+    /// How it stands with an upper platform; `None`: it is disabled, or nothing registers here.
+    fn upper(&self, _: UpperId) -> Option<UpperState> {
+        None
+    }
 }
 
 /// The recordings of this process. The records of their files are in the store, by the recording's id
@@ -353,5 +426,17 @@ impl Devices for NoDevices {
     }
     fn diagnose(&self, _: DeviceId) -> Asked<'_, Diagnosis> {
         self.none()
+    }
+    fn question(&self, _: DeviceId, _: GbId, _: Question, _: Duration) -> Asked<'_, Facts> {
+        self.none()
+    }
+    fn start_voice(&self, _: DeviceId, _: GbId, _: StreamKey, _: bool, _: Duration) -> Asked<'_, Voice> {
+        self.none()
+    }
+    fn stop_voice(&self, _: DeviceId) -> Asked<'_, bool> {
+        Box::pin(async { Ok(false) })
+    }
+    fn voices(&self) -> Vec<Voice> {
+        Vec::new()
     }
 }

@@ -1,14 +1,18 @@
 //! Connects the API with the GB28181 edge: its questions in the edge's words.
 
-use super::plane::{Asked, Devices, Diagnosis, Home, Motion, Order, Preset, PresetAct, Recording, Refusal, Target, Trick};
+use super::plane::{
+    Asked, Devices, Diagnosis, Facts, Home, Motion, Order, Preset, PresetAct, Question, Recording, Refusal, Target, Trick, UpperState,
+    Voice,
+};
 use crate::base::id::StreamKey;
 use crate::edge::gb28181::{self, Failure, Handle};
-use crate::model::id::{DeviceId, GbId, GroupId};
+use crate::model::id::{DeviceId, GbId, GroupId, UpperId};
 use crate::model::time::Time;
 use crate::proto::gb28181::Id;
-use crate::proto::gb28181::manscdp::{Control, HomePosition};
+use crate::proto::gb28181::manscdp::{Control, HomePosition, Query};
 use crate::proto::gb28181::mansrtsp;
 use crate::proto::gb28181::ptz;
+use crate::proto::gb28181::server::Answer;
 use std::time::Duration;
 
 impl From<Failure> for Refusal {
@@ -18,6 +22,7 @@ impl From<Failure> for Refusal {
             Failure::Timeout => Refusal::Timeout,
             Failure::Refused { status, reason } => Refusal::Refused { status, reason },
             Failure::Failed => Refusal::Refused { status: 200, reason: "its answer says ERROR".to_owned() },
+            Failure::Busy(why) => Refusal::Busy(why),
             Failure::Stopped => Refusal::Unavailable("it was stopped meanwhile".to_owned()),
             Failure::Finished => Refusal::Unavailable("the recording is over".to_owned()),
             Failure::Unavailable(why) => Refusal::Unavailable(why),
@@ -36,6 +41,11 @@ fn target(target: &Target) -> Result<gb28181::Target, Refusal> {
 
 fn control(handle: &Handle, to: Target, control: Control) -> Asked<'_> {
     Box::pin(async move { Ok(handle.control(to.device, id(&to.channel_gb_id)?, control).await?) })
+}
+
+fn voice(voice: gb28181::Voice) -> Voice {
+    let gb28181::Voice { order, since, up, packets } = voice;
+    Voice { device: order.device, to: order.target.to_string(), source: order.source, talk: order.talk, since, up, packets }
 }
 
 /// A speed from -1 to 1 as one of `most` steps; the slightest movement is one.
@@ -164,6 +174,42 @@ impl Devices for Handle {
                 done => Ok(done?),
             }
         })
+    }
+
+    fn question(&self, device: DeviceId, to: GbId, question: Question, patience: Duration) -> Asked<'_, Facts> {
+        let query = match question {
+            Question::Info => Query::DeviceInfo,
+            Question::Status => Query::DeviceStatus,
+            Question::Config(kinds) => Query::ConfigDownload(kinds),
+        };
+        Box::pin(async move {
+            match Handle::question(self, device, id(&to)?, query, patience).await? {
+                Answer::Info(info) => Ok(Facts::Info(info)),
+                Answer::Status(status) => Ok(Facts::Status(status)),
+                Answer::Config(values) | Answer::Other(values) => Ok(Facts::Config(values)),
+                _ => Err(Refusal::from(Failure::Failed)),
+            }
+        })
+    }
+
+    fn start_voice(&self, device: DeviceId, to: GbId, source: StreamKey, talk: bool, patience: Duration) -> Asked<'_, Voice> {
+        Box::pin(async move {
+            let order = gb28181::VoiceOrder { device, target: id(&to)?, source, talk };
+            Ok(voice(Handle::start_voice(self, order, patience).await?))
+        })
+    }
+
+    fn stop_voice(&self, device: DeviceId) -> Asked<'_, bool> {
+        Box::pin(async move { Ok(Handle::stop_voice(self, device).await) })
+    }
+
+    fn voices(&self) -> Vec<Voice> {
+        Handle::voices(self).into_iter().map(voice).collect()
+    }
+
+    fn upper(&self, id: UpperId) -> Option<UpperState> {
+        let gb28181::UpperState { registered, since, error, calls, channels } = Handle::upper(self, id)?;
+        Some(UpperState { registered, since, error, calls, channels })
     }
 
     fn diagnose(&self, device: DeviceId) -> Asked<'_, Diagnosis> {

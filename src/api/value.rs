@@ -5,7 +5,7 @@ use crate::base::pii;
 use crate::model::id::{GbId, UserId};
 use crate::model::tenant::BucketKey;
 use crate::model::time::Time;
-use crate::model::{binding, device, group, record, template};
+use crate::model::{binding, device, group, record, template, upper};
 
 /// The most items of a batch.
 pub const BATCH_MAX: usize = 100;
@@ -342,7 +342,17 @@ macro_rules! words {
         }
     )*};
 }
-words!(group::InProtocol, group::OutProtocol, device::Kind, device::Status, template::Kind, template::Trigger, binding::InstanceType);
+words!(
+    group::InProtocol,
+    group::OutProtocol,
+    device::Kind,
+    device::Status,
+    template::Kind,
+    template::Trigger,
+    binding::InstanceType,
+    upper::Transport,
+    upper::Edition
+);
 
 macro_rules! sets {
     ($($set:ty, $word:ty);*) => {$(
@@ -403,6 +413,13 @@ small_words! {
         Live = "live",
         /// A recording of the device.
         Vod = "vod"
+    }
+    /// How a voice comes to a device.
+    VoiceMode {
+        /// The device is told and calls us.
+        Broadcast = "broadcast",
+        /// We call the device.
+        Talk = "talk"
     }
     /// What to do with a playback.
     PlaybackCommand {

@@ -1,6 +1,6 @@
 //! What commands beside the server need of it: its store, its root key, where it is reached.
 
-use super::{api, url};
+use super::{api, doctor, url};
 use crate::api::start::{self, Ports};
 use crate::api::url::Places;
 use crate::base::pii::Secret;
@@ -14,21 +14,35 @@ use std::process::ExitCode;
 /// `weir api`.
 pub(super) fn call(config: &Config, args: api::Args) -> ExitCode {
     block_on(async {
-        let (key, secret) = match (args.key, args.secret) {
-            (Some(key), Some(secret)) => (key, Secret(secret)),
-            _ if !config.top.access_key_id.is_empty() => (config.top.access_key_id.clone(), config.top.access_key_secret.clone()),
-            _ => {
-                let (key, _) = attach(config).await?.root_key(None).await.map_err(|e| e.to_string())?;
-                (key.id, key.secret)
-            }
-        };
-        let url = args.url.unwrap_or_else(|| {
-            let listen = config.http.listen;
-            let host = if listen.ip().is_unspecified() { "127.0.0.1".to_owned() } else { listen.ip().to_string() };
-            format!("http://{host}:{}", listen.port())
-        });
-        Ok(api::run(&api::Target { url, key, secret }, &args.action, args.parameters).await)
+        let target = target(config, args.url, args.key.zip(args.secret)).await?;
+        Ok(api::run(&target, &args.action, args.parameters).await)
     })
+}
+
+/// `weir doctor`.
+pub(super) fn diagnose(config: &Config, args: doctor::Args) -> ExitCode {
+    block_on(async {
+        let target = target(config, args.url.clone(), args.key.clone().zip(args.secret.clone())).await?;
+        doctor::run(&target, &args).await
+    })
+}
+
+/// Where to call: what is not said is this machine's own server, with the key of its configuration or its store.
+async fn target(config: &Config, url: Option<String>, key: Option<(String, String)>) -> Result<api::Target, String> {
+    let (key, secret) = match key {
+        Some((key, secret)) => (key, Secret(secret)),
+        None if !config.top.access_key_id.is_empty() => (config.top.access_key_id.clone(), config.top.access_key_secret.clone()),
+        None => {
+            let (key, _) = attach(config).await?.root_key(None).await.map_err(|e| e.to_string())?;
+            (key.id, key.secret)
+        }
+    };
+    let url = url.unwrap_or_else(|| {
+        let listen = config.http.listen;
+        let host = if listen.ip().is_unspecified() { "127.0.0.1".to_owned() } else { listen.ip().to_string() };
+        format!("http://{host}:{}", listen.port())
+    });
+    Ok(api::Target { url, key, secret })
 }
 
 /// `weir url`.

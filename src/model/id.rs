@@ -88,6 +88,8 @@ ids! {
     CallbackId,
     /// A file on its way to where it is kept.
     DepositId,
+    /// An upper platform.
+    UpperId,
 }
 
 fn number(text: &str) -> Result<i64, BadId> {

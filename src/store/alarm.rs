@@ -75,7 +75,7 @@ impl Store {
         Ok(Paged { items: rows.iter().map(read).collect::<Result<_>>()?, total, page })
     }
 
-    /// Deletes alarms and log entries of callbacks that are older than `store.keep_logs`, and the oldest of those beyond
+    /// Deletes alarms, positions and log entries of callbacks that are older than `store.keep_logs`, and the oldest of those beyond
     /// `store.most_logs`; a portion at a time. Returns whether there may be more.
     pub async fn sweep_logs(&self) -> Result<bool> {
         let before = Time(self.now().0.saturating_sub(i64::try_from(self.0.settings.keep_logs.0.as_millis()).unwrap_or(i64::MAX)));
@@ -83,6 +83,7 @@ impl Store {
         let mut reader = self.reader().await?;
         let alarms = reader.number(sql("SELECT COUNT(*) AS n FROM alarms")).await?;
         let deliveries = reader.number(sql("SELECT COUNT(*) AS n FROM deliveries")).await?;
+        let positions = reader.number(sql("SELECT COUNT(*) AS n FROM positions")).await?;
         drop(reader);
         let most = match self.0.settings.most_logs {
             0 => i64::MAX,
@@ -101,6 +102,11 @@ impl Store {
                         deliveries,
                         sql("DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE happened < $1 LIMIT $2)"),
                         sql("DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries ORDER BY id LIMIT $1)"),
+                    ),
+                    (
+                        positions,
+                        sql("DELETE FROM positions WHERE id IN (SELECT id FROM positions WHERE happened < $1 LIMIT $2)"),
+                        sql("DELETE FROM positions WHERE id IN (SELECT id FROM positions ORDER BY id LIMIT $1)"),
                     ),
                 ] {
                     let gone = tx.execute(old.bind(before).bind(PORTION)).await?;

@@ -1,11 +1,12 @@
 //! Catalogs: what a device says that it has, brought into its channels, streams and directories.
 //!
-//! The differences are worked out against what is stored and written in portions, each a transaction of its own: a catalog of
-//! 100,000 channels does not keep other writers waiting, and a half-written one is made whole by the next.
+//! The differences are worked out against what is stored and written in one transaction: nobody sees half of a catalog. Only one with
+//! very many differences, as the first of a large platform, is written in portions: 100,000 channels must not keep other writers
+//! waiting for seconds, and a half-written one is made whole by the next.
 
 use super::channel::{NewChannel, SELECT, info_text, insert_channels, read};
 use super::error::Result;
-use super::sql::{Rows, Value, Where, sql};
+use super::sql::{Rows, Sql, Value, Where, sql};
 use super::{Change, Store, Tx};
 use crate::model::channel::{Branch, Catalog, Channel, Info, Item, State, Synced};
 use crate::model::device::{Device, Kind};
@@ -13,8 +14,19 @@ use crate::model::id::{ChannelId, DeviceId, DirectoryId, GbId, StreamId};
 use crate::model::tenant::Scope;
 use std::collections::{HashMap, HashSet};
 
-/// Channels that one transaction writes.
+/// Channels that one statement names, and that one transaction writes where there are more than [`AT_ONCE`].
 const PORTION: usize = 2000;
+/// Differences that are written in one transaction: some 0.3 s.
+const AT_ONCE: usize = 10_000;
+
+/// What is to be written.
+struct Differences {
+    directories: Vec<Sql>,
+    new: Vec<NewChannel>,
+    /// With whether they come back.
+    changed: Vec<(bool, Channel)>,
+    hidden: Vec<(ChannelId, StreamId)>,
+}
 
 impl Store {
     /// Brings the channels of a device in step with its catalog.
@@ -23,7 +35,7 @@ impl Store {
         let _turn = self.0.catalogs.lock().await;
         let device = self.device(Scope::Operator, device).await?;
         let group = self.group(Scope::Operator, device.group).await?;
-        let directories = self.sync_directories(&device, &catalog.directories).await?;
+        let (directories, branches) = self.sync_directories(&device, &catalog.directories).await?;
         let mut known = self.known(&device, &catalog).await?;
         let mut items: HashMap<GbId, Item> = catalog.items.into_iter().map(|item| (item.gb_id.clone(), item)).collect();
         if catalog.complete && items.is_empty() && device.kind != Kind::Platform {
@@ -62,7 +74,7 @@ impl Store {
             hidden = known.into_values().filter(|old| old.state == State::Active).map(|old| (old.id, old.stream)).collect();
         }
         (synced.created, synced.retired) = (new.len() as u64, hidden.len() as u64);
-        self.apply(device, group, new, changed, hidden).await?;
+        self.apply(device, group, Differences { directories: branches, new, changed, hidden }).await?;
         Ok(synced)
     }
 
@@ -74,7 +86,7 @@ impl Store {
         let known = self.known_of(&device, codes.iter()).await?;
         let hidden: Vec<_> = known.into_values().filter(|old| old.state == State::Active).map(|old| (old.id, old.stream)).collect();
         let n = hidden.len() as u64;
-        self.apply(device, group, Vec::new(), Vec::new(), hidden).await?;
+        self.apply(device, group, Differences { directories: Vec::new(), new: Vec::new(), changed: Vec::new(), hidden }).await?;
         Ok(n)
     }
 
@@ -122,15 +134,41 @@ impl Store {
         Ok(known)
     }
 
-    async fn apply(
-        &self,
-        device: Device,
-        group: crate::model::group::Group,
-        new: Vec<NewChannel>,
-        changed: Vec<(bool, Channel)>,
-        hidden: Vec<(ChannelId, StreamId)>,
-    ) -> Result<()> {
+    async fn apply(&self, device: Device, group: crate::model::group::Group, differences: Differences) -> Result<()> {
         let now = self.now();
+        let Differences { directories, new, changed, hidden } = differences;
+        let count = directories.len() + new.len() + changed.len() + hidden.len();
+        if count == 0 {
+            return Ok(());
+        }
+        if count <= AT_ONCE {
+            return self
+                .write(move |tx| {
+                    Box::pin(async move {
+                        for statement in directories {
+                            tx.execute(statement).await?;
+                        }
+                        for portion in hidden.chunks(PORTION) {
+                            retire(tx, device.id, portion).await?;
+                        }
+                        for portion in new.chunks(PORTION) {
+                            insert_channels(tx, &device, &group, portion, now).await?;
+                        }
+                        for portion in changed.chunks(PORTION) {
+                            update_channels(tx, portion).await?;
+                        }
+                        Ok(())
+                    })
+                })
+                .await;
+        }
+        for statement in directories {
+            self.write(move |tx| Box::pin(async move { tx.execute(statement).await.map(drop) })).await?;
+        }
+        for portion in hidden.chunks(PORTION) {
+            let (portion, device) = (portion.to_vec(), device.id);
+            self.write(move |tx| Box::pin(async move { retire(tx, device, &portion).await })).await?;
+        }
         let mut new = new;
         while !new.is_empty() {
             let rest = new.split_off(new.len().min(PORTION));
@@ -142,15 +180,11 @@ impl Store {
             let portion = portion.to_vec();
             self.write(move |tx| Box::pin(async move { update_channels(tx, &portion).await })).await?;
         }
-        for portion in hidden.chunks(PORTION) {
-            let (portion, device) = (portion.to_vec(), device.id);
-            self.write(move |tx| Box::pin(async move { retire(tx, device, &portion).await })).await?;
-        }
         Ok(())
     }
 
-    /// Brings a platform's directories in step; returns the ids of their codes.
-    async fn sync_directories(&self, device: &Device, branches: &[Branch]) -> Result<HashMap<String, DirectoryId>> {
+    /// What brings a platform's directories in step, and the ids of their codes.
+    async fn sync_directories(&self, device: &Device, branches: &[Branch]) -> Result<(HashMap<String, DirectoryId>, Vec<Sql>)> {
         let query = sql("SELECT id, code FROM directories WHERE device_id = $1").bind(device.id);
         let mut ids = HashMap::new();
         for row in self.reader().await?.all(query).await? {
@@ -182,10 +216,7 @@ impl Store {
             "INSERT INTO directories (id, owner, group_id, device_id, parent, code, name, description, created) VALUES",
             "ON CONFLICT (device_id, code) DO UPDATE SET parent = excluded.parent, name = excluded.name",
         );
-        for statement in statements {
-            self.write(move |tx| Box::pin(async move { tx.execute(statement).await.map(drop) })).await?;
-        }
-        Ok(ids)
+        Ok((ids, statements))
     }
 }
 

@@ -35,6 +35,10 @@ pub(super) const TABLES: &[&str] = &[
     "license_renewals",
     "license_renewed",
     "deposits",
+    "uppers",
+    "upper_groups",
+    "upper_streams",
+    "positions",
 ];
 
 /// Rows that are in memory at a time.

@@ -19,6 +19,7 @@ pub enum Noun {
     Callback,
     Product,
     License,
+    UpperPlatform,
 }
 
 impl fmt::Display for Noun {

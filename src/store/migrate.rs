@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "init", include_str!("migrations/0001_init.sql")),
     (2, "lists", include_str!("migrations/0002_lists.sql")),
+    (3, "uppers", include_str!("migrations/0003_uppers.sql")),
     (4, "recordings", include_str!("migrations/0004_recordings.sql")),
     (5, "deposits", include_str!("migrations/0005_deposits.sql")),
     (6, "usage", include_str!("migrations/0006_usage.sql")),

@@ -30,12 +30,14 @@ mod directory;
 mod domain;
 mod group;
 mod license;
+mod position;
 mod record;
 mod stream;
 mod template;
 mod tenant;
 mod token;
 mod total;
+mod upper;
 mod usage;
 
 pub use alarm::AlarmFilter;

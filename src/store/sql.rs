@@ -352,6 +352,7 @@ id_columns!(
     AlarmId,
     CallbackId,
     DepositId,
+    UpperId,
     Time
 );
 

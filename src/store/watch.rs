@@ -1,7 +1,7 @@
 //! Who wants to know what changed: recorders, edges and caches follow the store without being called by the API.
 
 use crate::model::binding::Instance;
-use crate::model::id::{DeviceId, GroupId, StreamId, TemplateId, TenantId};
+use crate::model::id::{DeviceId, GroupId, StreamId, TemplateId, TenantId, UpperId};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -27,6 +27,8 @@ pub enum Change {
     Callbacks,
     /// Licenses of a group were activated or extended.
     Licenses(GroupId),
+    /// An upper platform, or what is shown to it.
+    Upper(UpperId),
 }
 
 /// What a watcher gets.

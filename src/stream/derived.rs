@@ -11,6 +11,8 @@ pub enum Derived {
     Aac,
     /// The sound is Opus: for WebRTC.
     Opus,
+    /// The sound is G.711 A-law, 8 kHz, mono: for voice towards cameras.
+    G711a,
 }
 
 impl Derived {
@@ -18,6 +20,7 @@ impl Derived {
         match self {
             Derived::Aac => "@aac",
             Derived::Opus => "@opus",
+            Derived::G711a => "@g711a",
         }
     }
 
@@ -28,7 +31,7 @@ impl Derived {
 
     /// What a name says: the source's name and what is different.
     pub fn parse(key: &StreamKey) -> Option<(StreamKey, Derived)> {
-        [Derived::Aac, Derived::Opus].into_iter().find_map(|derived| {
+        [Derived::Aac, Derived::Opus, Derived::G711a].into_iter().find_map(|derived| {
             let source = key.name().strip_suffix(derived.suffix())?;
             Some((StreamKey::new(key.app(), source).ok()?, derived))
         })
@@ -45,6 +48,8 @@ mod tests {
         let aac = Derived::Aac.of(&key).unwrap();
         assert_eq!(aac.as_str(), "live/cam@aac");
         assert_eq!(Derived::parse(&aac), Some((key.clone(), Derived::Aac)));
+        let voice = Derived::G711a.of(&key).unwrap();
+        assert_eq!(Derived::parse(&voice), Some((key.clone(), Derived::G711a)));
         assert_eq!(Derived::parse(&key), None);
     }
 }

@@ -123,8 +123,15 @@ async fn a_rule_changes_size_and_rate_and_an_overload_never_reaches_the_source()
 }
 
 #[tokio::test]
-async fn g711_becomes_aac_and_aac_becomes_opus_beside_the_same_pictures() {
-    for (fixture, derived) in [("h264_g711a.flv", Derived::Aac), ("h264_g711u.flv", Derived::Aac), ("h264_aac.flv", Derived::Opus)] {
+async fn g711_becomes_aac_and_aac_becomes_opus_and_g711_beside_the_same_pictures() {
+    let all = [
+        ("h264_g711a.flv", Derived::Aac),
+        ("h264_g711u.flv", Derived::Aac),
+        ("h264_aac.flv", Derived::Opus),
+        ("h264_aac.flv", Derived::G711a),
+        ("h264_mp3.flv", Derived::G711a),
+    ];
+    for (fixture, derived) in all {
         let tasks = Tasks::new();
         let registry = Registry::new(Default::default(), Clock::real(), &tasks);
         let helper = Helper::new(settings(), &tasks);
@@ -143,7 +150,7 @@ async fn g711_becomes_aac_and_aac_becomes_opus_beside_the_same_pictures() {
         give(10);
         let name = derived.of(&key).unwrap();
         let mut sub = registry.wait_for(&name, Class::Viewer, Start::Key, Duration::from_secs(10)).await.unwrap();
-        let (mut batch, mut pictures, mut sounds) = (Vec::new(), 0, 0);
+        let (mut batch, mut pictures, mut sounds, mut loud) = (Vec::new(), 0, 0, false);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         while (pictures < 30 || sounds < 10) && tokio::time::Instant::now() < deadline {
             give(5);
@@ -156,6 +163,11 @@ async fn g711_becomes_aac_and_aac_becomes_opus_beside_the_same_pictures() {
                         let audio = unit.tracks.audio.as_ref().unwrap();
                         match (&audio.codec, derived) {
                             (AudioCodec::Aac { config }, Derived::Aac) => assert!(!config.is_empty()),
+                            (AudioCodec::G711A, Derived::G711a) => {
+                                assert_eq!((audio.sample_rate, audio.channels, unit.frame.data.len()), (8_000, 1, 160));
+                                // 0xd5 and 0x55 are silence
+                                loud |= unit.frame.data.iter().any(|code| !matches!(code | 0x80, 0xd5));
+                            }
                             (AudioCodec::Opus { .. }, Derived::Opus) => assert_eq!(audio.sample_rate, 48_000),
                             (other, _) => panic!("{other:?}"),
                         }
@@ -164,6 +176,7 @@ async fn g711_becomes_aac_and_aac_becomes_opus_beside_the_same_pictures() {
             }
         }
         assert!(pictures >= 30 && sounds >= 10, "{fixture}: {pictures} pictures, {sounds} sounds");
+        assert!(loud || derived != Derived::G711a, "{fixture}: only silence");
         drop(publisher);
         tasks.finish(Duration::from_secs(5)).await;
     }

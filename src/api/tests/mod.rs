@@ -9,12 +9,13 @@ mod life;
 mod objects;
 mod sweep;
 mod tenants;
+mod upper;
 
 use super::auth::v1;
 use super::book::Book;
 use super::plane::{
-    Asked, Devices, Diagnosis, Files, Live, Media, Motion, NoPicture, NoRecorders, Order, Pictures, Player, Preset, PresetAct, Recording,
-    Refusal, Target, Trick,
+    Asked, Devices, Diagnosis, Facts, Files, Live, Media, Motion, NoPicture, NoRecorders, Order, Pictures, Player, Preset, PresetAct,
+    Question, Recording, Refusal, Target, Trick, Voice,
 };
 use super::query::{self, Given};
 use super::url::Places;
@@ -26,6 +27,7 @@ use crate::model::domain::Keys;
 use crate::model::id::{DeviceId, GbId, GroupId, StreamId};
 use crate::model::record::{self, Record};
 use crate::model::time::Time;
+use crate::proto::gb28181::manscdp::{DeviceInfo, DeviceStatus};
 use crate::runtime::clock::Clock;
 use crate::store::Store;
 use axum::Router;
@@ -284,6 +286,7 @@ impl Media for Stage {
 struct Script {
     refusal: Mutex<Option<Refusal>>,
     asked: Mutex<Vec<String>>,
+    voices: Mutex<Vec<Voice>>,
 }
 
 impl Script {
@@ -350,6 +353,28 @@ impl Devices for Script {
     }
     fn control_playback(&self, target: Target, from: i64, to: i64, trick: Trick) -> Asked<'_> {
         self.note(format!("control {} {from} {to} {trick:?}", target.channel_gb_id), ())
+    }
+    fn question(&self, _: DeviceId, to: GbId, question: Question, _: Duration) -> Asked<'_, Facts> {
+        let facts = match &question {
+            Question::Info => Facts::Info(DeviceInfo { model: "M1".into(), channels: Some(2), ..DeviceInfo::default() }),
+            Question::Status => Facts::Status(DeviceStatus { online: true, time: "2026-03-01T08:00:00".into(), ..DeviceStatus::default() }),
+            Question::Config(_) => Facts::Config(vec![("BasicParam.Expiration".into(), "3600".into())]),
+        };
+        self.note(format!("question {to} {question:?}"), facts)
+    }
+    fn start_voice(&self, device: DeviceId, to: GbId, source: StreamKey, talk: bool, _: Duration) -> Asked<'_, Voice> {
+        let voice = Voice { device, to: to.to_string(), source: source.clone(), talk, since: Time::from_secs(NOW), up: true, packets: 0 };
+        self.voices.lock().unwrap().push(voice.clone());
+        self.note(format!("voice {to} {source} {talk}"), voice)
+    }
+    fn stop_voice(&self, device: DeviceId) -> Asked<'_, bool> {
+        let mut voices = self.voices.lock().unwrap();
+        let before = voices.len();
+        voices.retain(|voice| voice.device != device);
+        self.note(format!("silence {device}"), voices.len() < before)
+    }
+    fn voices(&self) -> Vec<Voice> {
+        self.voices.lock().unwrap().clone()
     }
     fn diagnose(&self, device: DeviceId) -> Asked<'_, Diagnosis> {
         self.note(format!("diagnose {device}"), (vec!["Nothing is wrong.".into()], serde_json::json!({"status": "on"})))

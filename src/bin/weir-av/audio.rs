@@ -15,9 +15,11 @@ pub struct Transcoder {
     source: Source,
     rate_in: u32,
     resampler: Option<ff::software::resampling::Context>,
-    encoder: codec::encoder::audio::Encoder,
+    sink: Sink,
     format: Sample,
     layout: ChannelLayout,
+    /// Of G.711 that comes in.
+    channels_in: usize,
     rate: u32,
     /// Samples that wait for a full frame; one list for each channel if the format is planar, else one for all.
     waiting: Vec<Vec<f32>>,
@@ -32,6 +34,15 @@ enum Source {
     Decoder(codec::decoder::Audio),
 }
 
+enum Sink {
+    Encoder(codec::encoder::audio::Encoder),
+    /// G.711 A-law by table.
+    Law,
+}
+
+/// Samples in a frame of G.711: 20 ms.
+const LAW_FRAME: usize = 160;
+
 impl Transcoder {
     pub fn open(from: &AudioForm, to: Codec, bitrate: u32) -> Result<(Transcoder, AudioForm), String> {
         let source = match from.codec {
@@ -42,9 +53,27 @@ impl Transcoder {
             Codec::Opus => Source::Decoder(decoder(codec::Id::OPUS, from)?),
             other => return Err(format!("{other:?} is not an audio codec")),
         };
-        let channels = from.channels.clamp(1, 2);
+        let channels_in = from.channels.clamp(1, 2);
+        let channels = if to == Codec::G711A { 1 } else { channels_in };
         let layout = if channels == 1 { ChannelLayout::MONO } else { ChannelLayout::STEREO };
+        let opened = |sink, frame_size: usize, rate, format: Sample, planes| Transcoder {
+            source,
+            rate_in: from.rate,
+            resampler: None,
+            sink,
+            format,
+            layout,
+            channels_in: usize::from(channels_in),
+            rate,
+            waiting: vec![Vec::new(); planes],
+            frame_size,
+            clock: None,
+        };
         let (name, rate, format) = match to {
+            Codec::G711A => {
+                let form = AudioForm { codec: to, rate: 8_000, channels, config: Bytes::new() };
+                return Ok((opened(Sink::Law, LAW_FRAME, 8_000, Sample::F32(Type::Packed), 1), form));
+            }
             Codec::Aac => ("aac", aac_rate(from.rate), Sample::F32(Type::Planar)),
             Codec::Opus => ("libopus", 48_000, Sample::F32(Type::Packed)),
             other => return Err(format!("audio is not encoded to {other:?}")),
@@ -65,19 +94,7 @@ impl Transcoder {
             0 => 1024,
             n => n as usize,
         };
-        let transcoder = Transcoder {
-            source,
-            rate_in: from.rate,
-            resampler: None,
-            encoder,
-            format,
-            layout,
-            rate,
-            waiting: vec![Vec::new(); planes],
-            frame_size,
-            clock: None,
-        };
-        Ok((transcoder, form))
+        Ok((opened(Sink::Encoder(encoder), frame_size, rate, format, planes), form))
     }
 
     pub fn push(&mut self, pts: Timestamp, data: &[u8], put: &mut dyn FnMut(Reply)) -> Result<(), String> {
@@ -96,7 +113,10 @@ impl Transcoder {
             }
         }
         self.encode(put)?;
-        self.encoder.send_eof().map_err(|e| e.to_string())?;
+        match &mut self.sink {
+            Sink::Encoder(encoder) => encoder.send_eof().map_err(|e| e.to_string())?,
+            Sink::Law => return Ok(()),
+        }
         self.drain(put)
     }
 
@@ -108,7 +128,11 @@ impl Transcoder {
     fn decode(&mut self, data: &[u8]) -> Result<Vec<frame::Audio>, String> {
         match &mut self.source {
             Source::Law(to_pcm) => {
-                let mut pcm = frame::Audio::new(Sample::I16(Type::Packed), data.len() / self.layout.channels() as usize, self.layout);
+                let mut pcm = frame::Audio::new(
+                    Sample::I16(Type::Packed),
+                    data.len() / self.channels_in,
+                    ChannelLayout::default(self.channels_in as i32),
+                );
                 pcm.set_rate(self.rate_in);
                 let mut samples = Vec::with_capacity(data.len());
                 to_pcm(data, &mut samples);
@@ -164,6 +188,14 @@ impl Transcoder {
     fn encode(&mut self, put: &mut dyn FnMut(Reply)) -> Result<(), String> {
         let full = self.frame_size * self.interleave();
         while self.waiting[0].len() >= full {
+            if matches!(self.sink, Sink::Law) {
+                let at = self.clock.unwrap_or_default();
+                let law = |sample: f32| g711::linear_to_a((sample.clamp(-1.0, 1.0) * 32_767.0) as i16);
+                let data: Vec<u8> = self.waiting[0].drain(..full).map(law).collect();
+                self.clock = Some(at + (self.frame_size as i64) * 1_000_000_000 / i64::from(self.rate));
+                put(Reply::Frame { rule: 0, pts: Timestamp(at), dts: Timestamp(at), key: true, data: data.into() });
+                continue;
+            }
             let mut pcm = frame::Audio::new(self.format, self.frame_size, self.layout);
             pcm.set_rate(self.rate);
             for (n, plane) in self.waiting.iter_mut().enumerate() {
@@ -174,15 +206,18 @@ impl Transcoder {
             let at = self.clock.unwrap_or_default();
             pcm.set_pts(Some(Timestamp(at).to_ticks(self.rate)));
             self.clock = Some(at + (self.frame_size as i64) * 1_000_000_000 / i64::from(self.rate));
-            self.encoder.send_frame(&pcm).map_err(|e| format!("encoder: {e}"))?;
+            if let Sink::Encoder(encoder) = &mut self.sink {
+                encoder.send_frame(&pcm).map_err(|e| format!("encoder: {e}"))?;
+            }
             self.drain(put)?;
         }
         Ok(())
     }
 
     fn drain(&mut self, put: &mut dyn FnMut(Reply)) -> Result<(), String> {
+        let Sink::Encoder(encoder) = &mut self.sink else { return Ok(()) };
         let mut packet = ff::Packet::empty();
-        while self.encoder.receive_packet(&mut packet).is_ok() {
+        while encoder.receive_packet(&mut packet).is_ok() {
             let Some(data) = packet.data() else { continue };
             let pts = Timestamp::from_ticks(packet.pts().unwrap_or_default(), self.rate);
             put(Reply::Frame { rule: 0, pts, dts: pts, key: true, data: Bytes::copy_from_slice(data) });

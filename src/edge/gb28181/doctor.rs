@@ -2,12 +2,16 @@
 
 use super::address::is_private;
 use super::media::Report;
+use super::pull::Failure;
 use super::roster::Entry;
 use super::service::Service;
 use crate::model::device::Status;
 use crate::proto::gb28181::server::{Snapshot, TraceEntry};
 use serde::Serialize;
 use std::net::IpAddr;
+
+#[cfg(test)]
+mod tests;
 
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
@@ -45,7 +49,17 @@ pub struct Call {
     pub messages: Vec<Line>,
     /// What arrived.
     pub media: Option<Report>,
+    /// Of a call that is over: why.
+    pub over: Option<String>,
+    /// Of a call that is over: seconds since then.
+    pub over_for: Option<f64>,
+    /// Whether it ended otherwise than by our hanging up.
+    #[serde(skip)]
+    failed: bool,
 }
+
+/// A failed call of longer ago says nothing about now, in seconds.
+const STALE: f64 = 600.0;
 
 /// One message.
 #[derive(Debug, Clone, Serialize)]
@@ -64,9 +78,11 @@ pub struct Line {
 pub(super) fn examine(service: &Service, entry: &Entry) -> Findings {
     let now = service.signalling.clock().now();
     let calls = service.pulls.calls_of(entry.id);
-    let (snapshot, messages, traces) = service.signalling.with(|server, _| {
+    let past = service.pulls.past_of(entry.id);
+    let (snapshot, messages, traces, past_traces) = service.signalling.with(|server, _| {
         let traces: Vec<_> = calls.iter().map(|(_, call)| server.trace_of_call(*call)).collect();
-        (server.device(&entry.key), server.trace_of_device(&entry.key), traces)
+        let past: Vec<_> = past.iter().map(|past| server.trace_of_call(past.call)).collect();
+        (server.device(&entry.key), server.trace_of_device(&entry.key), traces, past)
     });
     let line = |entry: TraceEntry| Line {
         ago: now.since(entry.at).as_secs_f64(),
@@ -75,15 +91,28 @@ pub(super) fn examine(service: &Service, entry: &Entry) -> Findings {
         text: without_digest(&crate::proto::gb28181::charset::decode(&entry.bytes)),
     };
     let reports = service.media.reports();
-    let calls: Vec<_> = calls
+    let mut calls: Vec<_> = calls
         .into_iter()
         .zip(traces)
+        // one that is being tried again shows its last attempt below
+        .filter(|((_, call), _)| past.iter().all(|past| past.call != *call))
         .map(|((key, _), trace)| Call {
             media: reports.iter().find(|report| report.stream == key.as_str()).cloned(),
             stream: key.to_string(),
             messages: trace.into_iter().map(line).collect(),
+            over: None,
+            over_for: None,
+            failed: false,
         })
         .collect();
+    calls.extend(past.into_iter().zip(past_traces).map(|(past, trace)| Call {
+        stream: past.stream.to_string(),
+        messages: trace.into_iter().map(line).collect(),
+        failed: !matches!(past.why, Failure::Stopped | Failure::Finished),
+        over: Some(past.why.to_string()),
+        over_for: Some(now.since(past.at).as_secs_f64()),
+        media: Some(past.media),
+    }));
     let path = snapshot.as_ref().and_then(|snapshot| snapshot.path);
     let last = messages.len().saturating_sub(40);
     let mut findings = Findings {
@@ -124,8 +153,7 @@ fn verdict(entry: &Entry, snapshot: Option<&Snapshot>, findings: &Findings) -> V
         said.push(format!("Its last request was refused with \"{first}\", {:.0} s ago.", refusal.ago));
     }
     if let Some(path) = snapshot.and_then(|snapshot| snapshot.path)
-        && is_private(path.local.ip())
-        && !is_private(path.remote.ip())
+        && unreachable_from(path.local.ip(), path.remote.ip())
     {
         said.push(format!(
             "The device is reached over the Internet ({}) and was told the private address {}: set gb28181.public_ip.",
@@ -133,8 +161,22 @@ fn verdict(entry: &Entry, snapshot: Option<&Snapshot>, findings: &Findings) -> V
             path.local.ip()
         ));
     }
-    for call in &findings.calls {
-        call_verdict(call, snapshot, &mut said);
+    for (n, call) in findings.calls.iter().enumerate() {
+        // of calls for one stream the last one counts: those that are open come first, those that are over stand in their order
+        let newest = !findings.calls.iter().skip(n + 1).any(|other| other.stream == call.stream);
+        let open = findings.calls.iter().any(|other| other.over.is_none() && other.stream == call.stream);
+        match call.over_for {
+            None => call_verdict(call, snapshot, &mut said),
+            Some(age) if call.failed && newest && !open && age < STALE => {
+                let before = said.len();
+                call_verdict(call, snapshot, &mut said);
+                if said.len() == before {
+                    let why = call.over.as_deref().unwrap_or_default();
+                    said.push(format!("{}: the last call ended {age:.0} s ago: {why}.", call.stream));
+                }
+            }
+            Some(_) => {}
+        }
     }
     if said.is_empty() {
         said.push("Nothing is wrong.".to_owned());
@@ -160,7 +202,7 @@ fn call_verdict(call: &Call, snapshot: Option<&Snapshot>, said: &mut Vec<String>
     if answered && media.packets == 0 {
         let device = snapshot.and_then(|snapshot| snapshot.path).map(|path| path.remote.ip());
         match (told, device) {
-            (Some(told), Some(device)) if is_private(told) && !is_private(device) => said.push(format!(
+            (Some(told), Some(device)) if unreachable_from(told, device) => said.push(format!(
                 "{stream}: the device sends to {told}, which is not this host as seen from {device}: set gb28181.public_ip."
             )),
             (Some(told), _) => said.push(format!(
@@ -172,6 +214,11 @@ fn call_verdict(call: &Call, snapshot: Option<&Snapshot>, said: &mut Vec<String>
         }
     }
     said.extend(media.notes.iter().filter(|note| !note.starts_with("no packet has arrived")).map(|note| format!("{stream}: {note}.")));
+}
+
+/// Whether a device cannot send to the address that it was told: that belongs to a network of its own, the device to the Internet.
+fn unreachable_from(told: IpAddr, device: IpAddr) -> bool {
+    is_private(told) && !is_private(device)
 }
 
 /// The message without what a password could be guessed from.
@@ -197,18 +244,4 @@ fn without_digest(text: &str) -> String {
 /// The host of the first `c=` line.
 fn media_host(text: &str) -> Option<IpAddr> {
     text.lines().find_map(|line| line.strip_prefix("c=")).and_then(|line| line.split_whitespace().nth(2)?.parse().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_digest;
-
-    #[test]
-    fn what_a_password_could_be_guessed_from_is_not_shown() {
-        let text = "REGISTER sip:1 SIP/2.0\r\nauthorization: Digest username=\"1\",\r\n response=\"beef\"\r\nExpires: 60\r\n\r\n";
-        assert_eq!(without_digest(text), "REGISTER sip:1 SIP/2.0\r\nAuthorization: (not shown)\r\nExpires: 60\r\n\r\n");
-        let proxy = "Proxy-Authorization : Digest response=\"beef\"\nCSeq: 1 REGISTER\n";
-        assert_eq!(without_digest(proxy), "Authorization: (not shown)\r\nCSeq: 1 REGISTER\n");
-        assert_eq!(without_digest("MESSAGE sip:1 SIP/2.0\r\n\r\n<a>b</a>"), "MESSAGE sip:1 SIP/2.0\r\n\r\n<a>b</a>");
-    }
 }

@@ -1,14 +1,16 @@
 //! What the API may ask of this edge.
 
+use super::cascade::State as UpperState;
 use super::doctor;
 use super::pull::{Failure, Target};
 use super::roster::Entry;
 use super::service::Service;
 use super::sync::SyncError;
+use super::voice::{Voice, VoiceOrder};
 use crate::base::id::StreamKey;
 use crate::model::channel::Synced;
 use crate::model::device::Status;
-use crate::model::id::{DeviceId, GroupId};
+use crate::model::id::{DeviceId, GroupId, UpperId};
 use crate::model::time::Time;
 use crate::proto::gb28181::Id;
 use crate::proto::gb28181::manscdp::{Control, Preset, Query, Record, RecordQuery};
@@ -137,6 +139,11 @@ impl Handle {
         self.ask(device, channel, &query, patience).await.map(|(_, records)| records)
     }
 
+    /// Asks a device, or one of its channels, about itself.
+    pub async fn question(&self, device: DeviceId, target: Id, query: Query, patience: Duration) -> Result<Answer, Failure> {
+        self.ask(device, target, &query, patience).await.map(|(answer, _)| answer)
+    }
+
     async fn ask(&self, device: DeviceId, target: Id, query: &Query, patience: Duration) -> Result<(Answer, Vec<Record>), Failure> {
         let entry = self.entry(device)?;
         match tokio::time::timeout(patience, self.0.syncs.ask(&entry, target, query)).await {
@@ -165,6 +172,26 @@ impl Handle {
     pub fn doctor(&self, device: DeviceId) -> Result<doctor::Findings, Failure> {
         let entry = self.entry(device)?;
         Ok(doctor::examine(&self.0, &entry))
+    }
+
+    /// Starts a voice towards a device and waits until it takes it.
+    pub async fn start_voice(&self, order: VoiceOrder, patience: Duration) -> Result<Voice, Failure> {
+        self.0.voices.start(&self.0, order, patience).await
+    }
+
+    /// Ends the voice to a device; whether there was one.
+    pub async fn stop_voice(&self, device: DeviceId) -> bool {
+        self.0.voices.stop(device).await
+    }
+
+    /// All voices.
+    pub fn voices(&self) -> Vec<Voice> {
+        self.0.voices.list()
+    }
+
+    /// How an upper platform is doing; `None` if it is disabled or unknown.
+    pub fn upper(&self, id: UpperId) -> Option<UpperState> {
+        self.0.cascade.state(id)
     }
 
     /// Numbers.

@@ -1,7 +1,9 @@
 //! Streams that are fetched from devices: one call each, shared by all viewers, brought back while they are to run.
 
 use super::address::Addresses;
+pub use super::failure::Failure;
 use super::media::{self, Codec, Expect, Media, Receiving};
+use super::past::{Past, PastCalls};
 use super::roster::{Entry, Roster};
 use super::settings::{Carriage, Settings};
 use super::signalling::{CallEvent, Signalling};
@@ -15,7 +17,7 @@ use crate::model::time::Time;
 use crate::proto::gb28181::manscdp::Control;
 use crate::proto::gb28181::mansrtsp;
 use crate::proto::gb28181::sdp;
-use crate::proto::gb28181::server::{Answered, CallEnd, CallId, DeviceKey, Invite, Unanswered};
+use crate::proto::gb28181::server::{Answered, CallEnd, CallId, DeviceKey, Invite};
 use crate::proto::gb28181::{Id, ssrc::Ssrc};
 use crate::runtime::task::Tasks;
 use crate::stream::Registry;
@@ -38,62 +40,6 @@ pub struct Target {
     pub key: StreamKey,
     /// Of a playback: from and to, Unix seconds.
     pub range: Option<(u64, u64)>,
-}
-
-/// Why a device did not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// It is not registered.
-    #[error("the device is not online")]
-    Offline,
-    /// It did not answer in time.
-    #[error("the device did not answer in time")]
-    Timeout,
-    /// It refused.
-    #[error("the device refused: {status} {reason}")]
-    Refused {
-        /// The SIP status.
-        status: u16,
-        /// Its reason phrase.
-        reason: String,
-    },
-    /// It answered that it failed.
-    #[error("the device answered with an error")]
-    Failed,
-    /// Somebody stopped it meanwhile.
-    #[error("it was stopped")]
-    Stopped,
-    /// The device sent the recording to its end.
-    #[error("the recording was sent to its end")]
-    Finished,
-    /// We cannot: no ports, no SSRC, too much at once.
-    #[error("{0}")]
-    Unavailable(String),
-}
-
-impl From<Unanswered> for Failure {
-    fn from(why: Unanswered) -> Failure {
-        match why {
-            Unanswered::Offline => Failure::Offline,
-            Unanswered::Timeout => Failure::Timeout,
-            Unanswered::Refused(status) => Failure::Refused { status, reason: crate::proto::sip::message::reason(status).to_owned() },
-            Unanswered::Failed => Failure::Failed,
-            Unanswered::Busy => Failure::Unavailable("too many requests to the device are open".to_owned()),
-        }
-    }
-}
-
-impl From<CallEnd> for Failure {
-    fn from(end: CallEnd) -> Failure {
-        match end {
-            CallEnd::Refused { status, reason } => Failure::Refused { status, reason },
-            CallEnd::Timeout => Failure::Timeout,
-            CallEnd::DeviceGone => Failure::Offline,
-            CallEnd::Cancelled | CallEnd::HungUp => Failure::Stopped,
-            CallEnd::Finished => Failure::Finished,
-            CallEnd::RemoteBye | CallEnd::Unacked => Failure::Failed,
-        }
-    }
 }
 
 /// How far a pull is.
@@ -138,6 +84,7 @@ struct Inner {
     udp_only: Mutex<HashSet<DeviceKey>>,
     /// INVITEs that may wait for their answer at once.
     calling: Semaphore,
+    past: PastCalls,
 }
 
 /// What pulls stand on.
@@ -172,7 +119,13 @@ const UDP_ONLY_MAX: usize = 100_000;
 impl Pulls {
     /// None yet.
     pub fn new(parts: Parts) -> Pulls {
-        Pulls(Arc::new(Inner { parts, slots: Mutex::default(), udp_only: Mutex::default(), calling: Semaphore::new(CALLING) }))
+        Pulls(Arc::new(Inner {
+            parts,
+            slots: Mutex::default(),
+            udp_only: Mutex::default(),
+            calling: Semaphore::new(CALLING),
+            past: PastCalls::default(),
+        }))
     }
 
     /// Starts a pull, or joins one that runs, and waits for the device's answer. `keep`: it runs until [`Pulls::stop`] and comes
@@ -274,6 +227,11 @@ impl Pulls {
         slots.values().filter(|slot| slot.target.device == device).filter_map(|slot| Some((slot.target.key.clone(), slot.call?))).collect()
     }
 
+    /// The last calls of a device that are over.
+    pub fn past_of(&self, device: DeviceId) -> Vec<Past> {
+        self.0.past.of(device)
+    }
+
     fn slots(&self) -> MutexGuard<'_, HashMap<StreamKey, Slot>> {
         self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -294,10 +252,14 @@ impl Pulls {
                     self.failed(&target, &failure);
                     failure
                 }
-                Ok(up) => {
+                Ok(mut up) => {
                     state.send_replace(State::Up);
                     pause = self.0.parts.settings.retry.0;
-                    let over = self.hold(&target, up, &mut orders).await;
+                    let (over, end) = self.hold(&target, &mut up, &mut orders).await;
+                    self.keep_past(&target, &up, &over);
+                    if let Some(end) = end {
+                        up.receiving.end(end);
+                    }
                     tracing::info!(stream = %target.key, channel = %target.channel, why = %over, "gb28181 stream over");
                     over
                 }
@@ -356,6 +318,7 @@ impl Pulls {
                 }
                 Some(CallEvent::Ended(end)) => {
                     let failure = Failure::from(end);
+                    self.keep_past(target, &up, &failure);
                     up.receiving.end(End::Denied(failure.to_string()));
                     return Err(failure);
                 }
@@ -363,6 +326,13 @@ impl Pulls {
             }
         }
         Err(Failure::Failed)
+    }
+
+    fn keep_past(&self, target: &Target, up: &Up, why: &Failure) {
+        let at = self.0.parts.signalling.clock().now();
+        let media = up.receiving.report();
+        let past = Past { device: target.device, stream: target.key.clone(), call: up.call, media, why: why.clone(), at };
+        self.0.past.note(past);
     }
 
     fn carriages(&self, entry: &Entry) -> Vec<sdp::Carriage> {
@@ -438,8 +408,8 @@ impl Pulls {
         Err(Failure::Unavailable("no SSRC is free".to_owned()))
     }
 
-    /// Looks after a call that is up until it is over; gives the reason.
-    async fn hold(&self, target: &Target, mut up: Up, orders: &mut mpsc::UnboundedReceiver<Order>) -> Failure {
+    /// Looks after a call that is up until it is over; gives the reason, and as what the stream ends if it has not ended by itself.
+    async fn hold(&self, target: &Target, up: &mut Up, orders: &mut mpsc::UnboundedReceiver<Order>) -> (Failure, Option<End>) {
         let parts = &self.0.parts;
         let stop = parts.tasks.stopping();
         let mut waiting: HashMap<u32, tokio::sync::oneshot::Sender<Result<(), Failure>>> = HashMap::new();
@@ -451,18 +421,18 @@ impl Pulls {
             tokio::select! {
                 event = up.events.recv() => match event {
                     Some(CallEvent::Ended(end)) => {
-                        up.receiving.end(match end {
+                        let over = match end {
                             CallEnd::Finished | CallEnd::RemoteBye => End::PeerClosed,
                             ref other => End::Denied(other.to_string()),
-                        });
-                        return end.into();
+                        };
+                        return (end.into(), Some(over));
                     }
                     Some(CallEvent::Controlled(number, result)) => if let Some(answer) = waiting.remove(&number) {
                         let refused = |status| Failure::Refused { status, reason: "the device does not control this playback".to_owned() };
                         let _ = answer.send(result.map(drop).map_err(refused));
                     },
                     Some(CallEvent::Answered(_)) => {}
-                    None => return Failure::Failed,
+                    None => return (Failure::Failed, None),
                 },
                 end = up.receiving.ended() => {
                     parts.signalling.with(|server, now| server.hang_up(now, up.call));
@@ -470,11 +440,12 @@ impl Pulls {
                         // it answered and never connected: the next attempt is over UDP
                         self.remember_udp(up.device);
                     }
-                    return match end {
+                    let failure = match end {
                         End::Stopped | End::Kicked(_) => Failure::Stopped,
                         End::Silent => Failure::Timeout,
                         _ => Failure::Failed,
                     };
+                    return (failure, None);
                 }
                 () = up.receiving.key_wanted() => {
                     // whether it obeys is seen in the stream
@@ -495,7 +466,7 @@ impl Pulls {
                     },
                     Some(Order::Stop) | None => {
                         parts.signalling.with(|server, now| server.hang_up(now, up.call));
-                        return Failure::Stopped;
+                        return (Failure::Stopped, None);
                     }
                 },
                 _ = look.tick() => {
@@ -507,12 +478,12 @@ impl Pulls {
                     }
                     if self.is_idle(target, now, &mut idle_since) {
                         parts.signalling.with(|server, now| server.hang_up(now, up.call));
-                        return Failure::Stopped;
+                        return (Failure::Stopped, None);
                     }
                 }
                 () = stop.requested() => {
                     parts.signalling.with(|server, now| server.hang_up(now, up.call));
-                    return Failure::Stopped;
+                    return (Failure::Stopped, None);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Puts the parts together and follows what happens: devices that come and go, what the store says, who wants a stream.
 
 use super::address::Addresses;
+use super::cascade::Cascade;
 use super::handle::Handle;
 use super::media::Media;
 use super::pull::{self, Pulls};
@@ -9,6 +10,8 @@ use super::settings::{Settings, Sip};
 use super::signalling::{Happening, Signalling};
 use super::states::States;
 use super::sync::Syncs;
+use super::tracks::Tracks;
+use super::voice::Voices;
 use super::wire::{Inbound, Listeners};
 use crate::base::pii::Pii;
 use crate::model::alarm::Alarm;
@@ -59,6 +62,11 @@ pub(super) struct Service {
     pub tasks: Tasks,
     /// Devices whose catalog is fetched because they came, for the first seconds.
     pub awaited: Mutex<HashSet<DeviceId>>,
+    pub addresses: Arc<Addresses>,
+    pub settings: Arc<Settings>,
+    pub cascade: Cascade,
+    pub voices: Voices,
+    pub tracks: Tracks,
 }
 
 /// Devices read from the store at once.
@@ -94,11 +102,12 @@ pub async fn start(parts: Parts) -> Result<Handle, String> {
         roster: roster.clone(),
         states: states.clone(),
         registry: registry.clone(),
-        addresses,
+        addresses: addresses.clone(),
         settings: settings.clone(),
         tasks: tasks.clone(),
     });
     let syncs = Syncs::new(signalling.clone(), store.clone(), settings.clone());
+    let tracks = Tracks::start(store.clone(), roster.clone(), &tasks);
     let service = Arc::new(Service {
         signalling: signalling.clone(),
         pulls,
@@ -110,8 +119,14 @@ pub async fn start(parts: Parts) -> Result<Handle, String> {
         media,
         tasks: tasks.clone(),
         awaited: Mutex::default(),
+        addresses,
+        settings,
+        cascade: Cascade::default(),
+        voices: Voices::default(),
+        tracks,
     });
     service.run(happenings, changes, wants);
+    service.cascade.start(service.clone());
     for address in signalling.wire().addresses() {
         tracing::info!(%address, "GB28181 devices register here, over UDP and TCP");
     }
@@ -270,7 +285,10 @@ impl Service {
                 Err(status) => tracing::info!(%device, ?kind, status, "the device takes no subscription"),
             },
             Event::Faulty { device, children } => tracing::info!(%device, ?children, "the device reports faulty children"),
-            Event::VoiceInvited { call, device, .. } => {
+            Event::VoiceInvited { call, device, offer, .. } => {
+                if self.voices.called(&device, call, offer) {
+                    return;
+                }
                 // voice that nobody offered
                 tracing::info!(%device, "the device calls, but no voice is offered to it");
                 self.signalling.with(|server, now| server.hang_up(now, call));
@@ -343,6 +361,7 @@ impl Service {
         let source = alarm.source.unwrap_or(key.device);
         let Some(gb_id) = [source, key.device].iter().find_map(|id| id.as_str().parse::<GbId>().ok()) else { return };
         tracing::info!(device = %key, %source, method = alarm.method.0, kind = alarm.kind, priority = alarm.priority, "alarm");
+        self.cascade.alarm(entry.id, &alarm);
         let at = alarm.time.map(Time).unwrap_or_else(|| self.now());
         let row = Alarm {
             id: AlarmId(0),
@@ -361,6 +380,8 @@ impl Service {
 
     fn moved(self: &Arc<Service>, key: &DeviceKey, positions: Vec<crate::proto::gb28181::manscdp::Position>) {
         let Some(entry) = self.roster.device(key) else { return };
+        self.cascade.positions(entry.id, &positions);
+        self.tracks.note(&entry, &positions, self.now());
         // the device's own place; a channel's is in its catalog
         let own = positions.into_iter().rev().find(|position| position.id.is_none_or(|id| id == key.device));
         let Some(position) = own else { return };

@@ -108,6 +108,8 @@ crate::settings! {
         pub retry: Span = Span::secs(2),
         /// Memory for the last messages of all devices, for the call doctor.
         pub trace: Size = Size(16 << 20),
+        /// How long after a refusal we register at an upper platform again; a random part comes on top. The standard asks for 60 s.
+        pub upper_retry: Span = Span::secs(60),
         /// Callbacks that may wait at most; more are dropped.
         pub callbacks: u64 = 100_000,
     }

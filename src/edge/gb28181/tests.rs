@@ -10,7 +10,7 @@ use crate::model::id::DeviceId;
 use crate::model::page::Page;
 use crate::model::tenant::Scope;
 use crate::proto::gb28181::client::{self, Client, Reply};
-use crate::proto::gb28181::manscdp::{Control, DeviceInfo, Item, Query};
+use crate::proto::gb28181::manscdp::{Alarm, AlarmMethod, Control, DeviceInfo, Item, Query, Record};
 use crate::proto::gb28181::sdp::{Carriage as Way, Description, Direction};
 use crate::proto::gb28181::{Id, mansrtsp, ptz};
 use crate::proto::sip::{Path, Transport, framer};
@@ -24,23 +24,23 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
 
-const NVR: &str = "34020000001180000001";
-const CHANNEL: &str = "34020000001310000001";
+pub(super) const NVR: &str = "34020000001180000001";
+pub(super) const CHANNEL: &str = "34020000001310000001";
 const MEDIA: &[u8] = include_bytes!("../../../fixtures/rtp/srsbench_ps_h264_aac.rtp4571");
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
-struct World {
+pub(super) struct World {
     _dir: tempfile::TempDir,
-    store: Store,
-    registry: Registry,
-    tasks: Tasks,
-    clock: Clock,
-    handle: Handle,
-    device: DeviceId,
-    platform: Id,
+    pub(super) store: Store,
+    pub(super) registry: Registry,
+    pub(super) tasks: Tasks,
+    pub(super) clock: Clock,
+    pub(super) handle: Handle,
+    pub(super) device: DeviceId,
+    pub(super) platform: Id,
 }
 
-async fn world(carriage: Carriage, auto_register: bool) -> World {
+pub(super) async fn world(carriage: Carriage, auto_register: bool) -> World {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::real();
     let store = Store::open(&Default::default(), dir.path(), clock.clone()).await.unwrap();
@@ -78,7 +78,15 @@ async fn world(carriage: Carriage, auto_register: bool) -> World {
 }
 
 /// A camera with one channel; gives what happened to it.
-fn camera(w: &World) -> Arc<Mutex<Vec<client::Event>>> {
+pub(super) fn camera(w: &World) -> Arc<Mutex<Vec<client::Event>>> {
+    camera_that(w, |_, _, _| false)
+}
+
+/// The same, and what it does otherwise: true keeps it from what it usually does.
+pub(super) fn camera_that(
+    w: &World,
+    mut more: impl FnMut(&mut Client, &Clock, &client::Event) -> bool + Send + 'static,
+) -> Arc<Mutex<Vec<client::Event>>> {
     let server = w.handle.addresses()[0];
     let (clock, tasks, log) = (w.clock.clone(), w.tasks.clone(), Arc::new(Mutex::new(Vec::new())));
     let mut machine = Client::new(client::Config::new(Id::new(NVR).unwrap(), w.platform, "12345678"), [7; 32]);
@@ -94,7 +102,9 @@ fn camera(w: &World) -> Arc<Mutex<Vec<client::Event>>> {
                 match output {
                     client::Output::Send { bytes, .. } => drop(socket.send_to(&bytes, server).await),
                     client::Output::Event(event) => {
-                        answer(&mut machine, &clock, &event, &tasks);
+                        if !more(&mut machine, &clock, &event) {
+                            answer(&mut machine, &clock, &event, &tasks);
+                        }
                         seen.lock().unwrap().push(event);
                     }
                 }
@@ -122,11 +132,31 @@ fn answer(machine: &mut Client, clock: &Clock, event: &client::Event, tasks: &Ta
             let answer = match query {
                 Query::Catalog => Reply::Catalog(vec![item]),
                 Query::DeviceInfo => Reply::Info(DeviceInfo { manufacturer: "Demo".into(), ..DeviceInfo::default() }),
+                Query::RecordInfo(asked) => {
+                    let record =
+                        Record { channel: Id::new(CHANNEL), name: "gate".into(), start: asked.start, end: asked.end, ..Record::default() };
+                    Reply::Records(vec![record])
+                }
                 _ => Reply::Result(true),
             };
             machine.reply(clock.now(), *reply, answer);
         }
-        client::Event::Invited { call, offer, .. } => {
+        // whoever arms it is robbed at once
+        client::Event::Control { control: Some(Control::Guard(true)), .. } => {
+            let alarm = Alarm {
+                source: Id::new(CHANNEL),
+                sn: 0,
+                priority: 1,
+                method: AlarmMethod(5),
+                kind: 2,
+                event: None,
+                time: Some(machine.unix_ms(clock.now())),
+                description: "robbed".into(),
+                position: None,
+            };
+            machine.alarm(clock.now(), alarm);
+        }
+        client::Event::Invited { call, offer, .. } if !offer.audio => {
             let mut sdp = Description::offer(CHANNEL, Default::default(), "127.0.0.1".parse().unwrap(), 9, offer.carriage.opposite());
             (sdp.direction, sdp.ssrc) = (Some(Direction::SendOnly), offer.ssrc);
             machine.accept(clock.now(), *call, Some(&sdp));
@@ -166,7 +196,7 @@ async fn send(to: SocketAddr, way: Way, ssrc: u32) {
     tokio::time::sleep(LONG).await;
 }
 
-async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+pub(super) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let look = async {
         loop {
             if let Some(found) = check().await {
@@ -179,7 +209,7 @@ async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 impl World {
-    async fn stream(&self) -> crate::model::stream::Stream {
+    pub(super) async fn stream(&self) -> crate::model::stream::Stream {
         until("the channel's stream", async || {
             let all = self.store.streams_of(self.device).await.unwrap();
             all.into_iter().find(|stream| stream.name == CHANNEL)
@@ -187,7 +217,7 @@ impl World {
         .await
     }
 
-    async fn finish(self) {
+    pub(super) async fn finish(self) {
         assert_eq!(self.tasks.finish(Duration::from_secs(5)).await, Vec::<&str>::new());
         self.store.close().await;
     }
@@ -197,13 +227,10 @@ async fn a_viewer_fetches_the_stream(carriage: Carriage) {
     let w = world(carriage, false).await;
     let log = camera(&w);
     let stream = w.stream().await;
-    // The catalog's channels come first, then those go that it does not name.
-    until("the catalog's channels alone", async || {
-        let channels = w.store.channels(Scope::Operator, w.device, Default::default(), Page::default()).await.unwrap();
-        let names: Vec<_> = channels.items.iter().map(|row| row.channel.name.as_str()).collect();
-        (names == ["东门"]).then_some(())
-    })
-    .await;
+    // A catalog is stored at once: what it names is there, and what it does not is gone.
+    let channels = w.store.channels(Scope::Operator, w.device, Default::default(), Page::default()).await.unwrap();
+    let names: Vec<_> = channels.items.iter().map(|row| row.channel.name.as_str()).collect();
+    assert_eq!(names, ["东门"]);
     until("the state", async || (w.store.device(Scope::Operator, w.device).await.unwrap().status == Status::On).then_some(())).await;
 
     let key = stream.key().unwrap();

@@ -26,9 +26,11 @@ mod kill;
 mod license;
 mod list_;
 mod open;
+mod position;
 mod record;
 mod stream_;
 mod tenant;
+mod upper;
 mod usage;
 mod writer;
 

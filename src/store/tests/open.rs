@@ -64,6 +64,11 @@ suite! {
         let draft = device::Draft { password: Some(hidden()), ..device::Draft::new(group.id, Kind::Ipc, code(1)) };
         let device = b.store.create_device(Scope::Operator, draft).await.unwrap();
         b.store.put_bucket_key(OPERATOR, "e", "b", &BucketKey { id: "k".to_owned(), secret: hidden() }).await.unwrap();
+        let platform = |serial| GbId::platform(34_000_000, serial);
+        let setup = crate::model::upper::Setup::new("up", "192.0.2.1", 5060, platform(1), platform(2));
+        let setup = crate::model::upper::Setup { password: Some(hidden()), ..setup };
+        let upper = b.store.create_upper(Scope::Operator, setup).await.unwrap();
+        assert!(!format!("{upper:?}").contains(secret));
         let keys = crate::model::domain::Keys { main: hidden(), backup: hidden() };
         b.store.set_domain_keys(Purpose::Push, &keys).await.unwrap();
         let mut rows = Vec::new();

@@ -86,6 +86,7 @@ impl Sound {
         let to = match derived {
             Derived::Aac => Codec::Aac,
             Derived::Opus => Codec::Opus,
+            Derived::G711a => Codec::G711A,
         };
         let since = tokio::time::Instant::now();
         Weave { sound: self, subscriber, publisher, to, job: Job::None, held: Vec::new(), since }.run().await;
@@ -250,6 +251,7 @@ fn form(audio: &AudioTrack) -> AudioForm {
 
 fn track(form: &AudioForm) -> AudioTrack {
     let codec = match form.codec {
+        Codec::G711A => AudioCodec::G711A,
         Codec::Opus => AudioCodec::Opus { head: Some(form.config.clone()).filter(|head| !head.is_empty()) },
         _ => AudioCodec::Aac { config: form.config.clone() },
     };

@@ -1,7 +1,7 @@
 //! The life of a simulated camera: links, registration, events, alarms, positions, restarts.
 
+use super::super::link::Link;
 use super::calls::{Call, first_over};
-use super::link::Link;
 use super::quirk::Quirk;
 use super::spoil::spoil;
 use super::{Settings, Totals};

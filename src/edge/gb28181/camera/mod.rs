@@ -1,13 +1,12 @@
 //! A simulated camera, recorder or platform: registers, tells that it is alive, answers questions, sends a clip to whoever calls.
 //!
-//! The protocol is [`crate::proto::gb28181::client`]; here are its sockets (`link`), its life (`device`), what it answers (`answers`),
+//! The protocol is [`crate::proto::gb28181::client`]; here are its life (`device`), what it answers (`answers`),
 //! the calls it takes (`calls`), a platform's tree (`tree`), the ids of many (`series`) and bad habits (`quirk`, `spoil`).
 //! It is for demos and for tests of platforms, ours and others.
 
 mod answers;
 mod calls;
 mod device;
-mod link;
 mod quirk;
 mod series;
 mod spoil;

@@ -175,6 +175,11 @@ impl Sending {
         }
     }
 
+    /// Whether it is over, and why.
+    pub fn end(&self) -> Option<End> {
+        self.state.borrow().clone()
+    }
+
     /// What went out so far.
     pub fn sent(&self) -> Sent {
         let get = |n: &AtomicU64| n.load(Ordering::Relaxed);

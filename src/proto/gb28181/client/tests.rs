@@ -379,7 +379,7 @@ fn voice_both_ways_of_the_handshake() {
         server::Event::VoiceInvited { call, .. } => Some(*call),
         _ => None,
     });
-    pair.server.accept_voice(pair.now, call.unwrap(), "192.0.2.20:30010".parse().unwrap()).unwrap();
+    pair.server.accept_voice(pair.now, call.unwrap(), "192.0.2.20:30010".parse().unwrap(), None).unwrap();
     pair.run(secs(1));
     assert!(
         pair.at_device

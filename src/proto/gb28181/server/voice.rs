@@ -64,15 +64,16 @@ impl Server {
     }
 
     /// Answers a device's call: we send from `media`. Some devices connect the instant the answer is out, so listen first. Gives the
-    /// SSRC to send with; the call is up with [`Event::CallAnswered`].
-    pub fn accept_voice(&mut self, now: Timestamp, id: CallId, media: SocketAddr) -> Result<Ssrc, Unanswered> {
+    /// SSRC to send with: the device's, else the `reserved` one ([`Server::reserve_ssrc`]) or one that is taken now; the call is up with
+    /// [`Event::CallAnswered`].
+    pub fn accept_voice(&mut self, now: Timestamp, id: CallId, media: SocketAddr, reserved: Option<Ssrc>) -> Result<Ssrc, Unanswered> {
         let call = self.calls.get_mut(id).ok_or(Unanswered::Offline)?;
         let State::Invited { tx, request } = std::mem::replace(&mut call.state, State::Abandoned) else { return Err(Unanswered::Offline) };
         let (path, key, offer) = (call.path, call.device, call.offer.clone().unwrap_or_default());
         let told = offer.ssrc.filter(|ssrc| ssrc.0 != 0);
         let taken = match told {
             Some(_) => None,
-            None => self.ssrcs.take(key.platform.as_str(), true),
+            None => reserved.or_else(|| self.ssrcs.take(key.platform.as_str(), true)),
         };
         let ssrc = told.or(taken).unwrap_or(Ssrc(1));
         let carriage = offer.carriage.opposite();

@@ -405,7 +405,7 @@ fn voice_from_broadcast_to_bye() {
     assert_eq!(w.response().status, 100);
     let Event::VoiceInvited { call, device, source: wanted, offer } = w.event() else { panic!() };
     assert_eq!((device, wanted, offer.audio, offer.port), (key(), Some(id(source)), true, 15070));
-    let ssrc = w.server.accept_voice(w.now, call, "192.0.2.20:30010".parse().unwrap()).unwrap();
+    let ssrc = w.server.accept_voice(w.now, call, "192.0.2.20:30010".parse().unwrap(), None).unwrap();
     w.drain();
     let answer = w.response();
     let mut theirs = Description::parse(&fixtures::response("83_broadcast_200").body).unwrap();
@@ -454,7 +454,7 @@ fn voice_that_is_cancelled_refused_or_never_acknowledged() {
     again.headers.set(Name::CallId, "three");
     w.take(path, again);
     let Event::VoiceInvited { call, .. } = w.event() else { panic!() };
-    w.server.accept_voice(w.now, call, media()).unwrap();
+    w.server.accept_voice(w.now, call, media(), None).unwrap();
     w.drain();
     w.clear();
     w.wait(secs(11));

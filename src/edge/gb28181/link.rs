@@ -1,4 +1,4 @@
-//! A camera's way to its platform: a datagram socket, or a connection.
+//! A device's way to its platform, also ours to an upper one: a datagram socket, or a connection.
 
 use crate::proto::sip::framer::{self, Framer};
 use crate::proto::sip::{Message, Transport};
@@ -48,7 +48,7 @@ impl Link {
             Link::Udp(socket) => {
                 // Refused: the platform is not there now. Too long: nobody could help it.
                 if let Err(error) = socket.send(bytes).await {
-                    tracing::debug!(%error, "camera datagram not sent");
+                    tracing::debug!(%error, "datagram not sent");
                 }
                 Ok(())
             }
@@ -89,13 +89,13 @@ impl Link {
     }
 }
 
-/// One datagram if there is one; `None` if it is no message. The buffer is on the stack: thousands of cameras need no thousands of them.
+/// One datagram if there is one; `None` if it is no message. The buffer is on the stack: thousands of simulated cameras need no thousands of them.
 fn datagram(socket: &UdpSocket) -> io::Result<Option<Message>> {
     let mut buffer = [0; DATAGRAM];
     let len = socket.try_recv(&mut buffer)?;
     let bytes = Bytes::copy_from_slice(buffer.get(..len).unwrap_or_default());
     Ok(framer::datagram(&bytes).unwrap_or_else(|error| {
-        tracing::debug!(%error, "camera got a datagram that is no SIP");
+        tracing::debug!(%error, "a datagram that is no SIP");
         None
     }))
 }

@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::context::{Context, number};
 use super::error::Error;
-use super::param::Patch;
+use super::param::{Patch, Shape, Value};
 use super::reply::Touched;
 use super::value::{Host, Id, Ids, Int, PageNum, PageSize, Secret, Text};
 use crate::model::binding::InstanceType;
@@ -18,12 +18,23 @@ actions![
     UnbindUpperPlatformStreams, DescribeUpperPlatformStreams
 ];
 
+/// A time in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds<const MIN: i64, const MAX: i64>(pub u32);
+
+impl<const MIN: i64, const MAX: i64> Value for Seconds<MIN, MAX> {
+    const SHAPE: Shape = Shape::integer(MIN, MAX, "60");
+    fn read(text: &str) -> Result<Self, String> {
+        Int::<MIN, MAX>::read(text).map(|n| Seconds(n.0 as u32))
+    }
+}
+
 /// A port.
 type Port = Int<1, 65_535>;
 /// For how long we register, in seconds; the standard's least is an hour.
-type Expires = Int<60, 864_000>;
+type Expires = Seconds<60, 864_000>;
 /// How often we tell that we are alive, in seconds.
-type Keepalive = Int<5, 3600>;
+type Keepalive = Seconds<5, 3600>;
 
 action! {
     /// Registers this server at an upper platform as a device. It sees the streams that BindUpperPlatformStreams names.
@@ -338,8 +349,8 @@ impl Action for CreateUpperPlatform {
         setup.username = self.username.map(|name| name.0).unwrap_or_default();
         setup.password = self.password.map(|password| password.0);
         setup.edition = self.edition.unwrap_or(setup.edition);
-        setup.expires = self.expires.map_or(setup.expires, |n| n.0 as u32);
-        setup.keepalive = self.keepalive.map_or(setup.keepalive, |n| n.0 as u32);
+        setup.expires = self.expires.map_or(setup.expires, |n| n.0);
+        setup.keepalive = self.keepalive.map_or(setup.keepalive, |n| n.0);
         setup.control = self.control.unwrap_or(setup.control);
         let upper = cx.store().create_upper(cx.scope(), setup).await?;
         Ok(Touched::new(upper.id))
@@ -382,8 +393,8 @@ impl Action for ModifyUpperPlatform {
             self.domain.map(|text| text.0).over(&mut setup.domain);
             self.username.map(|text| text.0).over(&mut setup.username);
             self.password.map(|password| Some(password.0)).over(&mut setup.password);
-            setup.expires = self.expires.map_or(setup.expires, |n| n.0 as u32);
-            setup.keepalive = self.keepalive.map_or(setup.keepalive, |n| n.0 as u32);
+            setup.expires = self.expires.map_or(setup.expires, |n| n.0);
+            setup.keepalive = self.keepalive.map_or(setup.keepalive, |n| n.0);
             differ(setup)
         };
         cx.store().update_upper(cx.scope(), id, change).await?;

@@ -57,7 +57,7 @@ impl Store {
         if let Some(to) = filter.to {
             rows = rows.with("happened < ?", to);
         }
-        let list = List { table: "positions", select: SELECT, filter: rows, order: Order::NEWEST };
+        let list = List { table: "positions", select: SELECT, filter: rows, order: Order::NEWEST, walked: false, counted: None };
         let (rows, total) = self.reader().await?.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(read).collect::<Result<_>>()?, total, page })
     }

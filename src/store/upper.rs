@@ -56,7 +56,7 @@ impl Store {
 
     /// A page of upper platforms.
     pub async fn uppers(&self, scope: Scope, page: Page) -> Result<Paged<Upper>> {
-        let list = List { table: "uppers", select: SELECT, filter: Where::scope(scope), order: Order::ID };
+        let list = List { table: "uppers", select: SELECT, filter: Where::scope(scope), order: Order::ID, walked: false, counted: None };
         let (rows, total) = self.reader().await?.page(list, page).await?;
         Ok(Paged { items: rows.iter().map(|row| self.read_upper(row)).collect::<Result<_>>()?, total, page })
     }

@@ -12,6 +12,7 @@ mod recording;
 mod rtmp;
 mod rtp;
 mod sip;
+mod stored;
 mod webrtc;
 
 /// An entry.
@@ -45,6 +46,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sdp", gb28181::sdp),
     ("sip", sip::message),
     ("sip_stream", sip::stream),
+    ("stored_playlist", stored::playlist),
     ("stun", webrtc::stun),
     ("timeline", media::timeline),
     ("webrtc_offer", webrtc::offer),

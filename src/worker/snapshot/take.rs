@@ -77,6 +77,9 @@ impl Snapshots {
 
     async fn try_store(&self, key: &StreamKey, stream: &Stream, template: Option<&Template>, sequence: u64) -> Result<Taken, Failed> {
         let Parts { settings, stills, shelf, domain, clock, .. } = &self.0.parts;
+        if template.is_none_or(|template| template.storage.bucket.is_empty()) {
+            shelf.has_room()?;
+        }
         let unit = self.key_frame(key).await?;
         let at = Time::from_nanos(clock.unix().0);
         let Picture { jpeg, width, height } = stills.take(&unit, settings.width, settings.quality).await?;

@@ -99,6 +99,8 @@ struct Inner {
     names: Mutex<HashSet<String>>,
     buckets: Buckets,
     uploads: Uploads,
+    /// Held by who hands a file in while it is written down and not moved yet; who looks for work waits for them.
+    handing: tokio::sync::RwLock<()>,
     /// Something waits for a bucket, or one has room again.
     woken: Notify,
     /// Files and bytes that wait for buckets, as they were counted last.
@@ -225,6 +227,7 @@ impl Shelf {
             names: Mutex::default(),
             buckets,
             uploads: Uploads::default(),
+            handing: tokio::sync::RwLock::default(),
             woken: Notify::new(),
             waiting: (AtomicU64::new(0), AtomicU64::new(0)),
             // Nobody has looked yet.
@@ -305,11 +308,13 @@ impl Shelf {
             place.object = names::other(&plain, n);
         };
         let file = deposit.file.clone();
+        let handing = self.0.handing.read().await;
         let row = self.write_down(deposit, &place, size, self.now()).await?;
         drop(reserved);
         // A crash here leaves it where it was, which the row says.
         let pending = self.pending(row.id);
         tokio::fs::rename(&file, &pending).await.map_err(|e| Error::File(file, e))?;
+        drop(handing);
         self.0.woken.notify_one();
         Ok(place)
     }
@@ -332,7 +337,10 @@ impl Shelf {
         if self.0.settings.when_full == WhenFull::Refuse {
             return Err(Error::Full(format!("{waiting} bytes wait for buckets already, storage.spill is {most}")));
         }
-        for row in self.0.store.deposits(DepositId(0), 1000).await? {
+        let all = self.0.handing.write().await;
+        let rows = self.0.store.deposits(DepositId(0), 1000).await?;
+        drop(all);
+        for row in rows {
             if waiting.saturating_add(size) <= most {
                 break;
             }

@@ -17,14 +17,19 @@ pub fn parts(text: &str, object: &str) -> Vec<String> {
 pub fn rewrite(text: &str, object: &str, mut change: impl FnMut(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for line in text.lines() {
-        let reference = match line.strip_prefix("#EXT-X-MAP:") {
-            Some(attributes) => attributes.split_once("URI=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(uri, _)| uri),
+        // Where the reference stands in the line.
+        let range = match line.strip_prefix("#EXT-X-MAP:") {
+            Some(_) => line.find("URI=\"").map(|at| at + 5).and_then(|from| Some(from..from + line.get(from..)?.find('"')?)),
             None if line.starts_with('#') || line.trim().is_empty() => None,
-            None => Some(line.trim()),
+            None => Some(line.len() - line.trim_start().len()..line.trim_end().len()),
         };
-        let changed = reference.and_then(|uri| Some((uri, change(&resolve(uri, object)?)?)));
+        let changed = range.and_then(|range| Some((change(&resolve(line.get(range.clone())?, object)?)?, range)));
         match changed {
-            Some((uri, new)) => out.push_str(&line.replacen(uri, &new, 1)),
+            Some((new, range)) => {
+                out.push_str(line.get(..range.start).unwrap_or_default());
+                out.push_str(&new);
+                out.push_str(line.get(range.end..).unwrap_or_default());
+            }
             None => out.push_str(line),
         }
         out.push('\n');
@@ -71,5 +76,7 @@ mod tests {
     fn references_are_replaced_and_the_rest_stays() {
         let new = rewrite(LIST, "rec/live/a.m3u8", |part| part.ends_with("1.ts").then(|| "1.ts?k=v".to_owned()));
         assert_eq!(new, LIST.replace("\n1.ts\n", "\n1.ts?k=v\n"));
+        assert_eq!(rewrite("#EXT-X-MAP:URI=\"E\",B=1\n", "a.m3u8", |_| Some("new".into())), "#EXT-X-MAP:URI=\"new\",B=1\n");
+        assert_eq!(rewrite("#EXT-X-MAP:URI=\"E\n#EXT-X-MAP:E\n", "a.m3u8", |_| Some("new".into())), "#EXT-X-MAP:URI=\"E\n#EXT-X-MAP:E\n");
     }
 }

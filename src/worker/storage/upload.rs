@@ -35,6 +35,8 @@ pub struct Uploads {
     busy: Mutex<HashSet<DepositId>>,
     /// What was sent of files that are not through.
     sent: Mutex<HashMap<DepositId, Sent>>,
+    /// Buckets whose last answer was no good.
+    troubled: Mutex<HashSet<String>>,
     /// Figures for `/metrics`.
     pub counts: Counts,
 }
@@ -83,6 +85,13 @@ impl Uploads {
         self.sent().remove(&id);
     }
 
+    /// Whether this is news of a bucket: that it fails, or that it works again.
+    fn is_news(&self, place: &Place, fails: bool) -> bool {
+        let mut troubled = self.troubled.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = format!("{}/{}", place.endpoint, place.bucket);
+        if fails { troubled.insert(name) } else { troubled.remove(&name) }
+    }
+
     fn number(&self) -> usize {
         self.busy().len()
     }
@@ -129,7 +138,10 @@ impl Shelf {
         }
         self.count().await?;
         let now = self.now();
-        for row in self.0.store.due_deposits(now, (most + busy) as u32).await? {
+        let all = self.0.handing.write().await;
+        let due = self.0.store.due_deposits(now, (most + busy) as u32).await?;
+        drop(all);
+        for row in due {
             if self.0.uploads.number() >= most {
                 break;
             }
@@ -158,12 +170,17 @@ impl Shelf {
             true => self.finish_local(row).await.map(drop).map_err(|e| Fault::Other(e.to_string())),
             false => self.upload(row).await,
         };
-        let Err(fault) = done else { return };
+        let Err(fault) = done else {
+            if self.0.uploads.is_news(&place, false) {
+                tracing::info!(bucket = %place.bucket, endpoint = %place.endpoint, "the bucket takes files again");
+            }
+            return;
+        };
         self.0.uploads.counts.failed.fetch_add(1, Ordering::Relaxed);
         let wait = self.wait(tries);
-        // The first failure is told, then every tenth: a bucket that is away for a day is no news a thousand times.
-        if tries.is_multiple_of(10) {
-            tracing::warn!(error = %fault, bucket = %place.bucket, object = %place.object, tries = tries + 1, again = ?wait, "a file waits for its bucket");
+        // A bucket that is away for a day is no news a thousand times; the metrics say how much waits.
+        if self.0.uploads.is_news(&place, true) {
+            tracing::warn!(error = %fault, bucket = %place.bucket, endpoint = %place.endpoint, object = %place.object, "files wait for their bucket");
         }
         let at = Time(self.now().0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
         if let Err(error) = self.0.store.retry_deposit(id, at, &fault.to_string()).await {
@@ -244,7 +261,8 @@ impl Upload<'_> {
         file.read_to_end(&mut data).await?;
         let data = Bytes::from(data);
         let sum = hex::encode(Md5::digest(&data));
-        if self.row.tries > 0 && self.is_there(size, &sum).await? {
+        // A bucket may allow to write and not to look.
+        if self.row.tries > 0 && matches!(self.is_there(size, &sum).await, Ok(true)) {
             return Ok(());
         }
         let options = PutOptions { attributes: self.attributes(), ..PutOptions::default() };

@@ -131,10 +131,17 @@ def measure(args, server):
     if sender.returncode != 0 or not out:
         raise SystemExit(f"ps_send: {err.decode(errors='replace')[-500:]}")
     row = json.loads(out)
+    row["udp_dropped"] = udp_dropped(RTP)
     row.update(streams=int(live.group(1)) if live else 0, rss0_kb=idle, cached_kb=int(cached.group(1)) // 1024 if cached else 0)
     row["rss_kb_per_stream"] = (row["rss_kb"] - idle) / args.m
     row["noisy"] = row["cpu0_foreign_pct"] > 12 or row["steal_pct"] > 3
     return row
+
+
+def udp_dropped(port):
+    """Datagrams that the kernel threw away because the sockets on this port were full."""
+    rows = [line.split() for line in pathlib.Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return sum(int(row[12]) for row in rows if int(row[1].split(":")[1], 16) == port)
 
 
 def rss_kib(pid):

@@ -190,7 +190,7 @@ class Run:
                     row = json.loads(said.splitlines()[-1])
                     self.rows.append({**row, "what": "psin", "name": name})
                     noisy = " NOISY" if row["noisy"] else ""
-                    figures = f"s/Gbit={row['cpu_s_per_gbit']:.3f} rss={row['rss_kb_per_stream']:.0f}K/st cached={row['cached_kb'] / m:.0f}K/st"
+                    figures = f"s/Gbit={row['cpu_s_per_gbit']:.3f} rss={row['rss_kb_per_stream']:.0f}K/st cached={row['cached_kb'] / m:.0f}K/st dropped={row['udp_dropped']}"
                     print(f"{name:9s} M={m:4d} {figures}{noisy}", flush=True)
 
     def devices(self):

@@ -531,7 +531,10 @@ async fn alarms_positions_presets_and_restarts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_platforms_tree_is_stored() {
     let w = world(Carriage::Udp, false).await;
-    let to_platform = |device: &mut device::Device| Ok::<_, crate::store::Error>(device.kind = Kind::Platform);
+    let to_platform = |device: &mut device::Device| {
+        device.kind = Kind::Platform;
+        Ok::<_, crate::store::Error>(())
+    };
     w.store.update_device(Scope::Operator, w.device, to_platform).await.unwrap();
     let tasks = Tasks::new();
     simulated_with(&w, &tasks, |settings| {

@@ -101,10 +101,16 @@ suite! {
         };
         let expected = [(own, device.gb_id.to_string())];
         assert_eq!((runnable(true).await, runnable(false).await), (expected.to_vec(), vec![]));
-        let change = |stream: &mut Stream| Ok::<_, Error>(stream.started = true);
+        let change = |stream: &mut Stream| {
+            stream.started = true;
+            Ok::<_, Error>(())
+        };
         b.store.update_stream(Scope::Operator, own, change).await.unwrap();
         assert_eq!(runnable(false).await, expected);
-        let change = |stream: &mut Stream| Ok::<_, Error>(stream.forbidden = true);
+        let change = |stream: &mut Stream| {
+            stream.forbidden = true;
+            Ok::<_, Error>(())
+        };
         b.store.update_stream(Scope::Operator, own, change).await.unwrap();
         assert_eq!((runnable(true).await, runnable(false).await), (vec![], vec![]));
         is_status(b.store.delete_stream(Scope::Operator, view.items[0].stream.id).await, Noun::Stream);

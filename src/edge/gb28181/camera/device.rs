@@ -120,6 +120,7 @@ impl Device {
                 Err(error) => {
                     self.hang_up_all("the connection to the platform is gone");
                     self.machine.path_lost(self.clock.now());
+                    self.later.clear();
                     // What it would send has no way any more.
                     while self.machine.poll().is_some() {}
                     tracing::warn!(camera = %self.settings.id, server = %self.settings.server, %error, again_in = ?pause, "platform not reached");
@@ -284,7 +285,11 @@ impl Device {
             }
             Event::Invited { call, channel, offer } => self.on_invited(call, channel, &offer, path),
             Event::Playback { call, command } => self.on_playback(call, command).await,
-            Event::Ended { call, why } => self.closed(call, &why.to_string()),
+            Event::Ended { call, why } => {
+                // one that is to be answered later is answered never
+                self.later.retain(|(_, later)| !matches!(later, Later::Invited(of, ..) if *of == call));
+                self.closed(call, &why.to_string());
+            }
             Event::Broadcast { source, .. } => tracing::info!(%camera, %source, "a voice is offered; this camera has no loudspeaker"),
             Event::Subscribed { kind, on, interval } => {
                 tracing::debug!(%camera, ?kind, on, interval, "subscribed");

@@ -28,7 +28,7 @@ suite! {
         let made = make(&b, tenant, 1).await;
         b.reopen().await;
         assert_eq!(b.store.upper(tenant, made.id).await.unwrap(), made);
-        assert_eq!(b.store.all_uppers().await.unwrap(), [made.clone()]);
+        assert_eq!(b.store.all_uppers().await.unwrap(), std::slice::from_ref(&made));
         exists(b.store.create_upper(other, setup(1)).await, Noun::UpperPlatform);
         is_not_found(b.store.upper(other, made.id).await, Noun::UpperPlatform);
         is_not_found(b.store.delete_upper(other, made.id).await, Noun::UpperPlatform);

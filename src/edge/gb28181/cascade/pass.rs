@@ -35,8 +35,8 @@ pub(super) fn here(service: &Service, list: &List, setup: &Setup, (query, target
             time: zone.format(now_ms),
             alarms: Vec::new(),
         }),
-        Query::RecordInfo(_) if !entry.is_some_and(|entry| entry.channel.is_some()) => Reply::Records(Vec::new()),
-        Query::Presets if !entry.is_some_and(|entry| entry.channel.is_some()) => Reply::Presets(Vec::new()),
+        Query::RecordInfo(_) if entry.is_none_or(|entry| entry.channel.is_none()) => Reply::Records(Vec::new()),
+        Query::Presets if entry.is_none_or(|entry| entry.channel.is_none()) => Reply::Presets(Vec::new()),
         Query::RecordInfo(_) | Query::Presets => return None,
         _ => Reply::Result(false),
     })

@@ -216,14 +216,20 @@ async fn what_is_shown_changes_above_while_it_is_registered() {
     until("one channel to go", async || (names().await == ["后门"]).then_some(())).await;
 
     // disabled: it unregisters; shown no longer: there is nothing to see when it is back
-    let off = |setup: &mut Setup| Ok::<_, crate::store::Error>(setup.enabled = false);
+    let off = |setup: &mut Setup| {
+        setup.enabled = false;
+        Ok::<_, crate::store::Error>(())
+    };
     pair.below.store.update_upper(Scope::Operator, pair.upper.id, off).await.unwrap();
     let status = async || pair.above.store.device(Scope::Operator, pair.platform).await.unwrap().status;
     until("it to be off", async || (status().await == Status::Off).then_some(())).await;
     assert_eq!(pair.below.handle.upper(pair.upper.id), None);
     pair.below.store.show_group(Scope::Operator, pair.upper.id, group, false).await.unwrap();
     pair.below.store.show_stream(Scope::Operator, pair.upper.id, more.id, Some("34010000001310000077".parse().unwrap())).await.unwrap();
-    let on = |setup: &mut Setup| Ok::<_, crate::store::Error>(setup.enabled = true);
+    let on = |setup: &mut Setup| {
+        setup.enabled = true;
+        Ok::<_, crate::store::Error>(())
+    };
     pair.below.store.update_upper(Scope::Operator, pair.upper.id, on).await.unwrap();
     until("it to be on", async || (status().await == Status::On).then_some(())).await;
     until("the other id", async || {

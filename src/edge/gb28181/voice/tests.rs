@@ -116,7 +116,8 @@ async fn a_broadcast_is_heard(way: Way) {
     assert!(voice.up && voice.order == order);
     let again = w.handle.start_voice(order.clone(), LONG).await;
     assert!(matches!(again, Err(Failure::Busy(_))), "{again:?}");
-    check(&heard, *ssrc.lock().unwrap()).await;
+    let ssrc = *ssrc.lock().unwrap();
+    check(&heard, ssrc).await;
     assert!(w.handle.voices()[0].packets >= 10);
 
     assert!(w.handle.stop_voice(w.device).await && !w.handle.stop_voice(w.device).await);
@@ -159,7 +160,8 @@ async fn a_talk_is_heard(carriage: super::super::Carriage) {
         false
     });
     start(&w, &order(&w, &source, true)).await;
-    check(&heard, *ssrc.lock().unwrap()).await;
+    let ssrc = *ssrc.lock().unwrap();
+    check(&heard, ssrc).await;
     // a device that is let go hears no more
     assert!(w.handle.stop_voice(w.device).await);
     until("the end of the call", async || (w.handle.counts().ssrcs == 0).then_some(())).await;

@@ -219,6 +219,10 @@ const pages = {
     check(answer.TotalCount >= 2, `the explorer's answer is ${JSON.stringify(answer).slice(0, 200)}`);
     step('the explorer calls the API', `${answer.TotalCount} groups`);
 
+    // A page past the end leads to the last one.
+    await go(tab, 'groups?page=99');
+    await tab.waitForSelector('tbody tr');
+
     if (asked.tenants) {
       await go(tab, 'tenants');
       await tab.click('.head button');

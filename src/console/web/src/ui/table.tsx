@@ -1,5 +1,6 @@
 /** Lists that are paged, sorted and filtered by the server: what the user chose stands in the page's address. */
 import type { ComponentChildren } from 'preact';
+import { useEffect } from 'preact/hooks';
 import type { Paged } from '../api/types';
 import type { Loaded } from '../hooks';
 import { t } from '../i18n';
@@ -128,6 +129,11 @@ interface ListProps<T> extends Omit<TableProps<T>, 'rows'> {
 /** A whole list: the table, its pages, and what stands there while there is nothing to show. */
 export function List<T>({ loaded, rows, empty, ...table }: ListProps<T>) {
   const { data, error, loading, reload } = loaded;
+  // A page that is not there any more, or never was: the last one that is.
+  const past = data !== null && data.TotalCount > 0 && data.PageNum > data.PageCount;
+  useEffect(() => {
+    if (past && data) refine({ page: data.PageCount });
+  }, [past]);
   if (!data) return error ? <ErrorBox error={error} retry={reload} /> : <Busy />;
   const shown = rows(data as never);
   return (

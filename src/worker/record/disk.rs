@@ -32,29 +32,39 @@ impl Disk {
         Disk { spool: spool.to_owned(), open: HashMap::new(), sync }
     }
 
-    /// Does what is a matter of files, in order; gives back what else there is to do. After an error the rest is not done.
-    pub fn perform(&mut self, ops: Vec<Op>) -> io::Result<Vec<Op>> {
-        let mut rest = Vec::new();
+    /// Does what is a matter of files, in order; gives back what else there is to do. After an error nothing more is written, but what
+    /// was to be finished still is: of what is there.
+    pub fn perform(&mut self, ops: Vec<Op>) -> (Vec<Op>, io::Result<()>) {
+        let (mut rest, mut done) = (Vec::new(), Ok(()));
         for op in ops {
             match op {
-                Op::Create { file, name } => {
-                    let open = Open { file: File::create(self.spool.join(name))?, synced: Instant::now() };
-                    self.open.insert(file, open);
-                }
-                Op::Write { file, data } => {
-                    let Some(open) = self.open.get_mut(&file) else { continue };
-                    write_all(&mut open.file, &data)?;
-                    if !self.sync.is_zero() && open.synced.elapsed() >= self.sync {
-                        open.file.sync_data()?;
-                        open.synced = Instant::now();
-                    }
-                }
                 Op::Close { file } => drop(self.open.remove(&file)),
-                Op::Note { note } => std::fs::write(self.spool.join(note.name()), note.text())?,
-                other => rest.push(other),
+                Op::Finish { .. } | Op::Gap { .. } => rest.push(op),
+                op if done.is_ok() => done = self.write(op),
+                _ => {}
             }
         }
-        Ok(rest)
+        (rest, done)
+    }
+
+    fn write(&mut self, op: Op) -> io::Result<()> {
+        match op {
+            Op::Create { file, name } => {
+                let open = Open { file: File::create(self.spool.join(name))?, synced: Instant::now() };
+                self.open.insert(file, open);
+            }
+            Op::Write { file, data } => {
+                let Some(open) = self.open.get_mut(&file) else { return Ok(()) };
+                write_all(&mut open.file, &data)?;
+                if !self.sync.is_zero() && open.synced.elapsed() >= self.sync {
+                    open.file.sync_data()?;
+                    open.synced = Instant::now();
+                }
+            }
+            Op::Note { note } => std::fs::write(self.spool.join(note.name()), note.text())?,
+            Op::Close { .. } | Op::Finish { .. } | Op::Gap { .. } => {}
+        }
+        Ok(())
     }
 }
 
@@ -85,11 +95,15 @@ mod tests {
         let mut disk = Disk::new(dir.path(), Duration::ZERO);
         let data: Vec<Bytes> = (0..2_000u32).map(|n| Bytes::from(n.to_be_bytes()[..(n % 5) as usize].to_vec())).collect();
         let ops = vec![Op::Create { file: 1, name: "a".to_owned() }, Op::Write { file: 1, data: data.clone() }, Op::Close { file: 1 }];
-        assert!(disk.perform(ops).unwrap().is_empty());
+        let (rest, done) = disk.perform(ops);
+        assert!(rest.is_empty() && done.is_ok());
         assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), data.concat());
         let Ok(file) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
         disk.open.insert(2, Open { file, synced: Instant::now() });
-        let failed = disk.perform(vec![Op::Write { file: 2, data }]).unwrap_err();
-        assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
+        let gap = Op::Gap { start: Default::default(), end: Default::default() };
+        let late = Op::Create { file: 3, name: "b".to_owned() };
+        let (rest, failed) = disk.perform(vec![Op::Write { file: 2, data }, late, gap.clone()]);
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(rest == [gap] && !dir.path().join("b").exists(), "what is to be told still is");
     }
 }

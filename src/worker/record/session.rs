@@ -127,7 +127,12 @@ impl Session {
 
     /// Writing failed: what is on disk is finished, and the next key frame begins a new file.
     pub fn abandon(&mut self) {
-        self.ops.take();
+        // files that ended before are finished all the same
+        for op in self.ops.take() {
+            if matches!(op, Op::Close { .. } | Op::Finish { .. } | Op::Gap { .. }) {
+                self.ops.push(op);
+            }
+        }
         if let Some(open) = self.take.take() {
             let wall = open.wall_of(open.flushed, open.last_wall - (open.last - open.flushed));
             self.ended = Some(wall);

@@ -127,7 +127,8 @@ struct Tape<'a> {
     disk: Option<Disk>,
 }
 
-type Writing = tokio::task::JoinHandle<(Disk, io::Result<Vec<Op>>)>;
+type Wrote = (Disk, (Vec<Op>, io::Result<()>));
+type Writing = tokio::task::JoinHandle<Wrote>;
 
 impl<'a> Tape<'a> {
     fn new(recorder: &'a Recorder, live: &'a Arc<Live>, subscriber: Subscriber, formats: &'a [Format], tracks: &Arc<Tracks>) -> Tape<'a> {
@@ -269,17 +270,17 @@ impl<'a> Tape<'a> {
     }
 
     /// What was written, and what is to be done behind it.
-    fn wrote(&mut self, done: Result<(Disk, io::Result<Vec<Op>>), tokio::task::JoinError>) -> Result<(), io::Error> {
-        let (disk, rest) = done.map_err(io::Error::other)?;
+    fn wrote(&mut self, done: Result<Wrote, tokio::task::JoinError>) -> Result<(), io::Error> {
+        let (disk, (rest, done)) = done.map_err(io::Error::other)?;
         self.disk = Some(disk);
-        for op in rest? {
+        for op in rest {
             match op {
                 Op::Finish { note, end } => self.finish(note, end),
                 Op::Gap { start, end } => self.gap(start, end),
                 _ => {}
             }
         }
-        Ok(())
+        done
     }
 
     fn finish(&self, note: Box<Note>, end: Timestamp) {

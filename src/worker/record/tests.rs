@@ -102,7 +102,9 @@ impl Rig {
     }
 
     fn drain(&mut self) {
-        for op in self.disk.perform(self.session.ops.take()).unwrap() {
+        let (rest, done) = self.disk.perform(self.session.ops.take());
+        done.unwrap();
+        for op in rest {
             match op {
                 Op::Finish { note, end } => self.ended.push((*note, end)),
                 Op::Gap { start, end } => self.gaps.push((start, end)),

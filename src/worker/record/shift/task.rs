@@ -11,7 +11,6 @@ use crate::model::template::{Formats, Storage};
 use crate::runtime::task::Stop;
 use crate::stream::{Class, Derived, Recv, Start, Subscriber};
 use crate::worker::record::disk::Disk;
-use crate::worker::record::op::Op;
 use crate::worker::record::session::{Rules, Session};
 use std::io;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ const GATHER: Duration = Duration::from_millis(200);
 /// Bytes that wait for the disk at most.
 const WAITING: usize = 8 << 20;
 
-type Writing = tokio::task::JoinHandle<(Disk, io::Result<Vec<Op>>)>;
+type Writing = tokio::task::JoinHandle<(Disk, io::Result<()>)>;
 
 /// Writes until the stream is over, or it is told to stop.
 pub async fn run(shift: Shift, key: StreamKey, mut stopped: watch::Receiver<bool>, stop: Stop) {
@@ -109,7 +108,7 @@ async fn write(shift: &Shift, key: &StreamKey, mut subscriber: Subscriber, over:
             total += session.ops.bytes() as u64;
             let (ops, folder) = (session.ops.take(), folder.clone());
             writing = Some(tokio::task::spawn_blocking(move || {
-                let done = std::fs::create_dir_all(&folder).and_then(|()| disk.perform(ops));
+                let done = std::fs::create_dir_all(&folder).and_then(|()| disk.perform(ops).1);
                 (disk, done)
             }));
         }
@@ -168,7 +167,7 @@ async fn write(shift: &Shift, key: &StreamKey, mut subscriber: Subscriber, over:
     }
     let ops = session.ops.take();
     if let Some(mut disk) = disk {
-        let last = tokio::task::spawn_blocking(move || disk.perform(ops).map(drop)).await;
+        let last = tokio::task::spawn_blocking(move || disk.perform(ops).1).await;
         if let Ok(Err(error)) = last {
             tracing::warn!(stream = %key, %error, "time shift: the last segment was not written");
         }

@@ -53,7 +53,7 @@ impl Rig {
     }
 
     fn drain(&mut self) {
-        self.disk.perform(self.session.ops.take()).unwrap();
+        self.disk.perform(self.session.ops.take()).1.unwrap();
     }
 
     async fn shift(&self, now: i64) -> (Shift, Tasks) {

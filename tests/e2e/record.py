@@ -94,9 +94,10 @@ def every_frame_once(expected, files, what, kinds=("video", "audio"), exact=True
 
 def same_offset(expected, files, what, most=0.03):
     """In each file sound and pictures stand to each other as in the source."""
-    known = {}
-    for packet in expected:
-        known.setdefault((packet.kind, packet.hash), packet.pts)
+    known = {(packet.kind, packet.hash): packet.pts for packet in expected}
+    seen = [(packet.kind, packet.hash) for packet in expected]
+    # a tone in G.711 repeats its packets: those tell nothing
+    known = {name: pts for name, pts in known.items() if seen.count(name) == 1}
     for n, file in enumerate(files):
         moved = {}
         for kind in ("video", "audio"):
@@ -123,7 +124,8 @@ def all_formats(name, sound):
             length = max(p.dts for p in expected) - min(p.dts for p in expected)
             told = []
             for form, rows in formats.items():
-                if len(rows) < length / INTERVAL - 1 and form in sound:
+                # files end at key frames, which are up to ten seconds apart in these sources
+                if len(rows) < max(2, length / 11):
                     raise Failure(f"{len(rows)} {form} files of {length:.0f} s with {INTERVAL} s each: {records}")
                 files = [packets(recorder.file(row), form) for row in rows]
                 kinds = ("video", "audio") if form in sound else ("video",)

@@ -111,12 +111,12 @@ impl Stored {
             signed.map_err(|shut| no(StatusCode::FORBIDDEN, shut.to_string()))?;
         }
         match record_of(asked) {
-            Some(id) => self.from_bucket(method, &object, id).await,
-            None => self.from_disk(method, &object, headers).await,
+            Some(id) => self.in_bucket(method, &object, id).await,
+            None => self.on_disk(method, &object, headers).await,
         }
     }
 
-    async fn from_disk(&self, method: &Method, object: &str, headers: &HeaderMap) -> Result<Response<Body>, Refused> {
+    async fn on_disk(&self, method: &Method, object: &str, headers: &HeaderMap) -> Result<Response<Body>, Refused> {
         let none = || no(StatusCode::NOT_FOUND, "there is no such file");
         let file = self.0.shelf.find(object).ok_or_else(none)?;
         let meta = tokio::fs::metadata(&file).await.ok().filter(|meta| meta.is_file()).ok_or_else(none)?;
@@ -168,7 +168,7 @@ impl Stored {
         Ok(response)
     }
 
-    async fn from_bucket(&self, method: &Method, object: &str, id: RecordId) -> Result<Response<Body>, Refused> {
+    async fn in_bucket(&self, method: &Method, object: &str, id: RecordId) -> Result<Response<Body>, Refused> {
         let none = || no(StatusCode::NOT_FOUND, "there is no such file");
         let record = self.0.store.record(Scope::Operator, id).await.map_err(|_| none())?;
         if record.place.object != object || record.place.bucket.is_empty() {

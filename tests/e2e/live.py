@@ -112,7 +112,9 @@ def play(api, group, stream, other, auth_key):
     code, body = fetch(url("flv"))
     assert code == 200 and body[:3] == b"FLV" and len(body) >= 20_000, (code, body[:100])
     short = url("flv", Expire=1)
-    for altered in (url("flv").replace(stream, other), url("flv")[:-1] + "0", url("flv").split("?")[0], url("hls").replace(".m3u8", ".flv")):
+    signed = url("flv")
+    forged = signed[:-1] + ("1" if signed.endswith("0") else "0")
+    for altered in (signed.replace(stream, other), forged, url("flv").split("?")[0], url("hls").replace(".m3u8", ".flv")):
         assert fetch(altered)[0] == 403, altered
     probe = ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0", url("rtmp")]
     kinds = subprocess.run(probe, capture_output=True, timeout=30, check=True).stdout.split()

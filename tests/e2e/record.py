@@ -87,6 +87,9 @@ def every_frame_once(expected, files, what, kinds=("video", "audio"), exact=True
     for kind in kinds:
         wanted = [p.hash for p in media.of(expected, kind)]
         got = [p.hash for file in files for p in media.of(file, kind)]
+        # a file begins with a key frame: sound that stands before the very first one is not in it
+        skip = next((n for n in range(4) if kind == "audio" and got[:20] == wanted[n : n + 20]), 0)
+        wanted = wanted[skip:]
         if got != wanted[: len(got)] or (exact and len(got) != len(wanted)):
             raise Failure(f"{what}: {len(got)} {kind} frames, the source has {len(wanted)}; "
                           + media.first_difference(media.of(expected, kind), [p for f in files for p in media.of(f, kind)], 0))
@@ -228,7 +231,7 @@ def killed(context):
 
 @case("time shift: the past plays as HLS, at a distance, and as one MP4", weight=2, seconds=90)
 def time_shift(context):
-    source = FOLDER / "h264_gop10_aac.flv"
+    source = FOLDER / "h264_bframes_aac.flv"
     expected = {p.hash for p in media.of(media.source(source), "video")}
     with Recorder(context, **{"timeshift.segment": "2s", "timeshift.chunk": "5s"}) as recorder:
         recorder.prepare()

@@ -146,12 +146,13 @@ class Day:
         if not result or isinstance(result[0], Failure):
             raise Failure(f"the playback: {result}")
         got = media.of(result[0][1], "video")
-        # 56 s are seven rounds of the clip: the recording goes on with the clip's first picture, and has 4 s more.
-        before, after = got[:-100], got[-100:]
-        if self.in_rounds("playback after the seek", after) != 0 or not 25 <= len(before) <= 250:
-            raise Failure(f"the playback has {len(before)} pictures before and {len(after)} after the seek")
-        if self.in_rounds("playback before the seek", before) != 0:
-            raise Failure("the playback does not begin with its first picture")
+        # 56 s are seven rounds of the clip: the recording goes on with the clip's first picture, and has 4 s more. The last of them
+        # may be cut off: the device says by SIP that it is done, which can overtake its media.
+        hashes = [packet.hash for packet in got]
+        after = next((n for n in range(100, 74, -1) if hashes[-n:] == self.rounds[:n]), 0)
+        if not after or not 25 <= len(got) - after <= 250:
+            raise Failure(f"{len(got)} pictures, of which the last {after} are those after the seek")
+        self.in_rounds("playback before the seek", got[:-after])
 
     def alarms(self):
         eventually("alarms are called back", lambda: len(self.callbacks.of("device_alarm")) >= 5, 20)

@@ -60,6 +60,7 @@ bench: packages-bench
 	benches/load/run.py --weir target/release/weir $(if $(QUICK),--quick)
 	$(CARGO) bench --locked $(FEATURES) --bench calls
 	$(if $(QUICK),RECORDS=1000000) tests/postgres.sh $(CARGO) bench --locked $(FEATURES) --bench store
+	$(CARGO) bench --locked $(FEATURES) --bench usage
 
 SECONDS_EACH ?= 60
 fuzz: packages-fuzz

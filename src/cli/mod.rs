@@ -4,6 +4,7 @@ pub mod api;
 mod camera;
 mod check;
 mod doctor;
+mod license;
 mod local;
 mod push;
 mod serve;
@@ -52,6 +53,8 @@ enum Command {
     Api(api::Args),
     /// Say what is wrong with a GB28181 device: what it said, what arrived of its streams, and a verdict.
     Doctor(doctor::Args),
+    /// Sell licenses, extend them, and show what was sold.
+    License(license::Args),
     /// Print a signed URL that plays a stream.
     Url(url::Args),
     /// Write everything that the store holds, and the key that opens its secrets, to one file. The server may run.
@@ -88,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Camera(camera) => camera::run(&camera),
         Command::Api(args) => with_config(&cli.layers, |config| local::call(&config, args)),
         Command::Doctor(args) => with_config(&cli.layers, |config| local::diagnose(&config, args)),
+        Command::License(args) => with_config(&cli.layers, |config| local::call(&config, args.call())),
         Command::Url(args) => with_config(&cli.layers, |config| local::print_url(&config, &args)),
         Command::Backup { file } => with_config(&cli.layers, |config| local::backup(&config, &file)),
         Command::Restore { file, force } => with_config(&cli.layers, |config| local::restore(&config, &file, force)),

@@ -149,6 +149,20 @@ impl Store {
         self.write(move |tx| Box::pin(async move { Ok(tx.execute(delete).await? >= 5000) })).await
     }
 
+    /// The last minute that this server wrote.
+    pub async fn last_usage_minute(&self) -> Result<Option<Time>> {
+        let mut conn = self.reader().await?;
+        let mut last = None;
+        for table in ["usage_spans", "usage_totals"] {
+            // Not MAX(): this walks back from the end and stops.
+            let query = Where::default().is("span", MINUTE).is("node", self.0.settings.node);
+            let query = query.sql(&format!("SELECT happened FROM {table}"), " ORDER BY happened DESC LIMIT 1");
+            let found: Option<Time> = conn.one(query).await?.map(|row| row.get("happened")).transpose()?;
+            last = last.max(found);
+        }
+        Ok(last)
+    }
+
     /// Whose streams are, by their ids: those that are not there are left out.
     pub async fn owners_of_streams(&self, ids: &[StreamId]) -> Result<Vec<(StreamId, String, TenantId, GroupId)>> {
         let mut found = Vec::with_capacity(ids.len());

@@ -30,6 +30,7 @@ import record  # noqa: E402, F401
 import storage  # noqa: E402, F401
 import webrtc  # noqa: E402, F401
 import cascade  # noqa: E402, F401
+import usage  # noqa: E402, F401
 
 
 def main():

@@ -100,6 +100,8 @@ struct Lists {
     platforms: HashMap<Id, GroupId>,
     devices: HashMap<DeviceKey, Entry>,
     keys: HashMap<DeviceId, DeviceKey>,
+    /// Of the groups whose devices need a license: who has one, and until when.
+    licenses: HashMap<GroupId, HashMap<String, Time>>,
 }
 
 /// What the roster says about a registration.
@@ -117,8 +119,8 @@ impl Roster {
         Roster { no_password, ..Roster::default() }
     }
 
-    /// Judges a registration.
-    pub fn judge(&self, registration: &Registration) -> Say {
+    /// Judges a registration that comes `now`.
+    pub fn judge(&self, registration: &Registration, now: Time) -> Say {
         let lists = self.read();
         let refuse = |status, why| Say::Verdict(Verdict::Refuse { status, why });
         // the platform that knows the device; else the first that it can mean
@@ -133,6 +135,10 @@ impl Roster {
         let Some(group) = group else { return refuse(404, "no group has this platform id") };
         if !group.enabled {
             return refuse(403, "its group is halted, or its owner's service is suspended");
+        }
+        let licensed = |licenses: &HashMap<String, Time>| licenses.get(registration.device.as_str()).is_some_and(|until| *until > now);
+        if !lists.licenses.get(&group.id).is_none_or(licensed) {
+            return refuse(403, "its group requires a license and it has none that is valid: activate one with its national id as licenseKey");
         }
         let Some(device) = known else {
             let code = registration.device.as_str().parse::<GbId>();
@@ -175,6 +181,15 @@ impl Roster {
         };
         lists.platforms.insert(platform, id);
         lists.groups.insert(id, entry);
+    }
+
+    /// Who of a group has a license, and until when; `None`: its devices need none.
+    pub fn set_licenses(&self, group: GroupId, licenses: Option<HashMap<String, Time>>) {
+        let mut lists = self.write();
+        match licenses {
+            Some(licenses) => drop(lists.licenses.insert(group, licenses)),
+            None => drop(lists.licenses.remove(&group)),
+        }
     }
 
     /// Takes a device in, or over. Gives the name that it had in the signalling, if that is another now or it is gone.

@@ -16,6 +16,7 @@ use super::wire::{Inbound, Listeners};
 use crate::base::pii::Pii;
 use crate::model::alarm::Alarm;
 use crate::model::device::{Draft, Kind, Registration, Status, Transport};
+use crate::model::group::Group;
 use crate::model::id::{AlarmId, DeviceId, GbId, GroupId, TenantId};
 use crate::model::tenant::{self, Scope};
 use crate::model::time::Time;
@@ -148,6 +149,7 @@ async fn read(store: &Store, roster: &Roster) -> crate::store::Result<Vec<(Devic
     let open: HashSet<TenantId> = store.tenants().await?.into_iter().filter(|t| t.status == tenant::Status::Active).map(|t| t.id).collect();
     for group in store.gb_groups().await? {
         roster.put_group(group.id, Some(&group), open.contains(&group.owner));
+        read_licenses(store, roster, &group).await?;
     }
     let (mut after, mut on) = (None, Vec::new());
     loop {
@@ -163,6 +165,16 @@ async fn read(store: &Store, roster: &Roster) -> crate::store::Result<Vec<(Devic
             None => return Ok(on),
         }
     }
+}
+
+/// Reads who has a license, where a group requires one.
+async fn read_licenses(store: &Store, roster: &Roster, group: &Group) -> crate::store::Result<()> {
+    let licenses = match group.license_required {
+        true => Some(store.licensed(group.id).await?.into_iter().collect()),
+        false => None,
+    };
+    roster.set_licenses(group.id, licenses);
+    Ok(())
 }
 
 /// The devices that were on before a restart count as on; what they do not show within the usual time is told then.
@@ -243,7 +255,7 @@ impl Service {
         };
         let verdict = match made.await {
             None => Verdict::Refuse { status: 503, why: "it could not be created" },
-            Some(()) => match self.roster.judge(&registration) {
+            Some(()) => match self.roster.judge(&registration, self.now()) {
                 super::roster::Say::Verdict(verdict) => verdict,
                 super::roster::Say::Create(_) => Verdict::Refuse { status: 503, why: "it could not be created" },
             },
@@ -393,6 +405,10 @@ impl Service {
         while let Some(seen) = changes.next().await {
             let done = match seen {
                 Seen::Change(Change::Group(id)) => self.group_changed(id).await,
+                Seen::Change(Change::Licenses(id)) => match self.store.group(Scope::Operator, id).await {
+                    Ok(group) => read_licenses(&self.store, &self.roster, &group).await,
+                    Err(error) => Err(error),
+                },
                 Seen::Change(Change::Tenant(id)) => self.tenant_changed(id).await,
                 Seen::Change(Change::Device(id, _)) => self.device_changed(id).await,
                 Seen::Change(Change::Stream(id)) => self.stream_changed(id).await,
@@ -433,6 +449,10 @@ impl Service {
         };
         let devices = self.roster.devices_of(id);
         self.roster.put_group(id, group.as_ref(), open);
+        match &group {
+            Some(group) => read_licenses(&self.store, &self.roster, group).await?,
+            None => self.roster.set_licenses(id, None),
+        }
         self.set_platforms();
         if !self.roster.runs(id) {
             self.let_go(&devices, "the group is halted, or its owner's service is not open");

@@ -3,6 +3,7 @@
 use super::roster::{Roster, Say};
 use super::wire::{Inbound, Wire};
 use crate::media::time::Timestamp;
+use crate::model::time::Time;
 use crate::proto::gb28181::manscdp::{Item, Record};
 use crate::proto::gb28181::mansrtsp;
 use crate::proto::gb28181::server::{
@@ -178,7 +179,7 @@ impl Signalling {
             let _ = core.calls.get(call).map(|route| route.send(event));
         };
         match event {
-            Event::Ask { ask, registration } => match self.0.roster.judge(&registration) {
+            Event::Ask { ask, registration } => match self.0.roster.judge(&registration, Time::from_nanos(self.0.clock.unix().0)) {
                 Say::Verdict(verdict) => core.server.verdict(now, ask, verdict),
                 Say::Create(group) => {
                     if self.0.events.try_send(Happening::Create(ask, registration, group)).is_err() {

@@ -33,8 +33,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const COUNT_DEVICES: u64 = 30;
 /// Minutes that wait for the store at most; older ones are lost.
 const LATE: usize = 60;
-/// What is rolled up again at start, in seconds: a crash may have come between a minute and its longer spans.
-const AGAIN: i64 = DAY;
 /// Portions of old rows that are deleted in one minute at most.
 const PORTIONS: usize = 20;
 const DAY: i64 = 86_400;
@@ -219,10 +217,7 @@ impl Ledger {
     /// Writes the minutes that wait, oldest first, until one fails; `last`: all longer spans are rolled up as well.
     async fn write(&mut self, last: bool) {
         if !self.caught_up {
-            let now = self.now();
-            let (from, to) = (Time::from_secs(now.as_secs() - AGAIN).floor(DAY), after(now.floor(DAY), DAY));
-            let streams = noted(roll_streams(&self.store, &SPANS[1..], from, to).await);
-            self.caught_up = streams && noted(roll_totals(&self.store, from, to).await);
+            self.caught_up = noted(self.catch_up().await);
         }
         while let Some(mut minute) = self.late.pop_front() {
             if !noted(minute.write(&self.store, last).await) {
@@ -230,6 +225,13 @@ impl Ledger {
                 return;
             }
         }
+    }
+
+    /// A crash may have come between a minute and its longer spans: they are rolled up again, with the last minute that there is.
+    async fn catch_up(&self) -> Result<(), store::Error> {
+        let Some(last) = self.store.last_usage_minute().await? else { return Ok(()) };
+        roll_streams(&self.store, &SPANS[1..], last, after(last, MINUTE)).await?;
+        roll_totals(&self.store, last, after(last, MINUTE)).await
     }
 
     /// Once a day: forgets what is too old.

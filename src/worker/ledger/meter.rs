@@ -99,7 +99,7 @@ impl Meter {
         Meter { registry, lines: HashMap::new(), round: 0, looked, rows: HashMap::new(), totals: Totals::default() }
     }
 
-    /// Adds what came since the last look. A stream is live from when its publisher came until the look that finds it gone.
+    /// Adds what came since the last look. A stream is live from when its publisher came until the look after its last frame.
     pub(super) fn look(&mut self) {
         let (now, unix) = (millis(self.registry.clock().now()), self.registry.clock().unix());
         let elapsed = now - std::mem::replace(&mut self.looked, now);
@@ -125,8 +125,11 @@ impl Meter {
                 None => None,
             };
             let counts = stream.counts();
-            add(&mut line.sums, counts, known.unwrap_or_default());
+            let more = add(&mut line.sums, counts, known.unwrap_or_default());
             let live = stream.is_live();
+            if !live && line.live && more {
+                line.sums.live_ms += elapsed;
+            }
             if live {
                 let new = known.is_none() || !line.live;
                 let mut span = elapsed;
@@ -142,9 +145,12 @@ impl Meter {
             line.seen = Some((stream, counts));
         }
         for line in self.lines.values_mut().filter(|line| line.round != round) {
-            line.live = false;
-            if let Some((stream, before)) = line.seen.take() {
-                add(&mut line.sums, stream.counts(), before);
+            let was = std::mem::replace(&mut line.live, false);
+            if let Some((stream, before)) = line.seen.take()
+                && add(&mut line.sums, stream.counts(), before)
+                && was
+            {
+                line.sums.live_ms += elapsed;
             }
         }
     }
@@ -299,9 +305,11 @@ fn millis(time: Timestamp) -> i64 {
     time.0.div_euclid(1_000_000)
 }
 
-fn add(sums: &mut Sums, now: Counts, before: Counts) {
+/// Whether anything came since.
+fn add(sums: &mut Sums, now: Counts, before: Counts) -> bool {
     let more = |now: u64, before: u64| i64::try_from(now.saturating_sub(before)).unwrap_or(i64::MAX);
     sums.bytes_in += more(now.video_bytes + now.audio_bytes, before.video_bytes + before.audio_bytes);
     sums.video_frames += more(now.video_frames, before.video_frames);
     sums.audio_frames += more(now.audio_frames, before.audio_frames);
+    now.video_frames > before.video_frames || now.audio_frames > before.audio_frames
 }

@@ -4,6 +4,7 @@ mod hls;
 mod webrtc;
 
 use crate::api::action::Boxed;
+use crate::api::cloud::Cloud;
 use crate::api::plane::{self, Recorders};
 use crate::api::start::{Base, Ports};
 use crate::api::url::Places;
@@ -111,8 +112,9 @@ impl Server {
         let parts = (Arc::new(devices) as Arc<dyn plane::Devices>, Arc::new(files) as Arc<dyn plane::Files>, workers);
         let api = base.api(config.api.clone(), places, parts, console::front(&config.console), &core);
         let fixed = crate::api::router(api.clone()).merge(crate::api::live_stats::router(api.clone()));
-        let fixed =
-            fixed.merge(crate::api::license::router(api)).merge(console::assets(&config.console)).merge(http.pasts()).merge(http.calls());
+        let fixed = fixed.merge(crate::api::license::router(api.clone())).merge(console::assets(&config.console));
+        let fixed = fixed.merge(http.pasts()).merge(http.calls());
+        let fixed = fixed.merge(Cloud::start(api, config.cloud.clone(), Arc::new(recorder.clone()), &core).router());
         let suffixes = http::Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films());
         let suffixes = suffixes.add("whep", http.whep()).add("whip", http.whip());
         open_http(&config.http, &http, bound, suffixes.after(fixed.merge(routes)))?;

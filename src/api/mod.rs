@@ -11,6 +11,7 @@ pub mod book;
 pub mod bucket;
 pub mod channel;
 pub mod charging;
+pub mod cloud;
 pub mod context;
 pub mod cut;
 pub mod delivery;

@@ -71,6 +71,7 @@ config! {
     store: crate::store::Settings,
     usage: crate::worker::ledger::Settings,
     api: crate::api::Settings,
+    cloud: crate::api::cloud::Settings,
     playback: crate::api::Playback,
     console: crate::console::Settings,
     public: crate::api::Public,

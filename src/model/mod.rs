@@ -6,6 +6,7 @@ pub mod alarm;
 pub mod binding;
 pub mod callback;
 pub mod channel;
+pub mod cloud;
 pub mod deposit;
 pub mod device;
 pub mod directory;

@@ -153,6 +153,20 @@ impl PathTemplate {
 
     /// Checks a template.
     pub fn parse(purpose: Purpose, text: &str) -> Result<PathTemplate, BadPath> {
+        let used = PathTemplate::check(purpose, text)?;
+        match purpose.mandatory().iter().find(|row| !row.iter().any(|v| used.contains(v))) {
+            Some(row) => Err(BadPath::Missing(list(row, " or "))),
+            None => Ok(PathTemplate(text.to_owned())),
+        }
+    }
+
+    /// Checks a template that a document prescribes: it may do without variables that must be there elsewhere.
+    pub fn named(purpose: Purpose, text: &str) -> Result<PathTemplate, BadPath> {
+        PathTemplate::check(purpose, text).map(|_| PathTemplate(text.to_owned()))
+    }
+
+    /// The variables that it uses.
+    fn check(purpose: Purpose, text: &str) -> Result<Vec<Variable>, BadPath> {
         if text.len() > PathTemplate::MAX {
             return Err(BadPath::TooLong);
         }
@@ -169,10 +183,7 @@ impl PathTemplate {
         if let Some(segment) = text.split('/').find(|s| s.is_empty() || s.trim_matches(['.', ' ']).is_empty()) {
             return Err(BadPath::Segment(segment.to_owned()));
         }
-        match purpose.mandatory().iter().find(|row| !row.iter().any(|v| used.contains(v))) {
-            Some(row) => Err(BadPath::Missing(list(row, " or "))),
-            None => Ok(PathTemplate(text.to_owned())),
-        }
+        Ok(used)
     }
 
     /// What an empty parameter means.

@@ -34,6 +34,7 @@ pub(super) const TABLES: &[&str] = &[
     "licenses",
     "license_renewals",
     "license_renewed",
+    "cloud_recordings",
     "deposits",
     "uppers",
     "upper_groups",

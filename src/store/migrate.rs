@@ -16,6 +16,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (5, "deposits", include_str!("migrations/0005_deposits.sql")),
     (6, "usage", include_str!("migrations/0006_usage.sql")),
     (7, "license", include_str!("migrations/0007_license.sql")),
+    (8, "cloud", include_str!("migrations/0008_cloud.sql")),
 ];
 
 /// The schema of this program.

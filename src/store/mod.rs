@@ -24,6 +24,7 @@ mod binding;
 mod callback;
 mod catalog;
 mod channel;
+mod cloud;
 mod deposit;
 mod device;
 mod directory;
@@ -42,6 +43,7 @@ mod usage;
 
 pub use alarm::AlarmFilter;
 pub use callback::{DeliveryFilter, Outcome, callback_host};
+pub use cloud::CloudBegin;
 pub use deposit::Waiting;
 pub use error::{Error, Noun, Result};
 pub use license::ProductDraft;

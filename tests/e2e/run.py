@@ -31,6 +31,7 @@ import storage  # noqa: E402, F401
 import webrtc  # noqa: E402, F401
 import cascade  # noqa: E402, F401
 import usage  # noqa: E402, F401
+import cloud_recording  # noqa: E402, F401
 
 
 def main():

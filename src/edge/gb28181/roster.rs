@@ -138,7 +138,10 @@ impl Roster {
         }
         let licensed = |licenses: &HashMap<String, Time>| licenses.get(registration.device.as_str()).is_some_and(|until| *until > now);
         if !lists.licenses.get(&group.id).is_none_or(licensed) {
-            return refuse(403, "its group requires a license and it has none that is valid: activate one with its national id as licenseKey");
+            return refuse(
+                403,
+                "its group requires a license and it has none that is valid: activate one with its national id as licenseKey",
+            );
         }
         let Some(device) = known else {
             let code = registration.device.as_str().parse::<GbId>();

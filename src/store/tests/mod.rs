@@ -20,6 +20,7 @@ mod backup;
 mod binding;
 mod callback;
 mod channel;
+mod cloud;
 mod device_;
 mod group_;
 mod kill;

@@ -300,16 +300,8 @@ async fn acquire(cloud: &Cloud, scope: Scope, app: &str, body: Value) -> Result<
     }
     let Acquire { cname, uid, region, hours, scene } = asked;
     let id = uuid::Uuid::new_v4().simple().to_string();
-    let resource = Resource {
-        id,
-        app: group.id.to_string(),
-        cname: cname.clone(),
-        uid: uid.clone(),
-        region,
-        hours,
-        scene,
-        until: cloud.now() + GOOD,
-    };
+    let resource =
+        Resource { id, app: group.id.to_string(), cname: cname.clone(), uid: uid.clone(), region, hours, scene, until: cloud.now() + GOOD };
     let text = serde_json::to_string(&resource).map_err(|_| Wrong::Code(Code::Inside, "internal error".to_owned()))?;
     let sealed = cloud.store().token(PURPOSE, &text)?;
     Ok(json!({"code": 200, "cname": cname, "uid": uid, "resourceId": sealed}))

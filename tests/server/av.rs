@@ -230,14 +230,15 @@ async fn rules_make_h264_of_h265_of_one_decode_while_somebody_watches() {
     for (name, size) in [("sd", (160, 90)), ("ld", (96, 54))] {
         let key = transcode::output(&source, name).unwrap();
         let mut sub = registry.wait_for(&key, Class::Viewer, Start::Key, Duration::from_secs(10)).await.unwrap();
-        let (mut batch, mut pictures, mut sounds, mut last) = (Vec::new(), 0, 0, None);
+        let (mut batch, mut pictures, mut sounds, mut last) = (Vec::new(), 0, 0, [None; 2]);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         while (pictures < 20 || sounds < 10) && tokio::time::Instant::now() < deadline {
             give(4);
             let Ok(Recv::Units) = tokio::time::timeout(Duration::from_millis(40), sub.recv(&mut batch)).await else { continue };
             for unit in batch.drain(..) {
+                let last = &mut last[unit.frame.kind as usize];
                 assert!(last.is_none_or(|last| unit.frame.dts >= last), "time runs on");
-                last = Some(unit.frame.dts);
+                *last = Some(unit.frame.dts);
                 match unit.frame.kind {
                     Kind::Audio => sounds += 1,
                     Kind::Video => {

@@ -36,7 +36,7 @@ async fn a_device_that_never_came_and_one_that_is_well() {
     w.handle.start(target(&w, &stream), LONG).await.unwrap();
     let call = until("packets", async || {
         let call = w.handle.doctor(w.device).unwrap().calls.pop()?;
-        call.media.as_ref().is_some_and(|media| media.frames > 0).then_some(call)
+        call.media.as_ref().is_some_and(|media| media.frames > 0 && media.video.is_some()).then_some(call)
     })
     .await;
     let media = call.media.unwrap();

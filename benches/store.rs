@@ -183,8 +183,7 @@ async fn fill(store: &Store, devices: u64) -> Group {
         live.extend(rows.items.iter().map(|v| stream::Change { id: v.stream.id, status: stream::Status::On, at: Time(5 + after) }));
     }
     timed(&format!("{} streams come on, in one batch", live.len()), None, store.set_stream_states(live.clone())).await.expect("stored");
-    let off =
-        live.iter().step_by(2).map(|c| stream::Change { status: stream::Status::Off, at: Time(c.at.0 + 1000), ..*c }).collect();
+    let off = live.iter().step_by(2).map(|c| stream::Change { status: stream::Status::Off, at: Time(c.at.0 + 1000), ..*c }).collect();
     store.set_stream_states(off).await.expect("stored");
     group
 }

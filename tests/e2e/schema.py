@@ -47,7 +47,8 @@ def conforms(context):
         api = Client(server.http("/"), KEY_ID, KEY_SECRET)
         known = objects(api)
         actions = len(json.loads(server.get("/openapi.json")[2])["paths"])
-        seed = str(int.from_bytes(os.urandom(2), "big"))
+        # SEED=… makes a run that failed again.
+        seed = os.environ.get("SEED") or str(int.from_bytes(os.urandom(2), "big"))
         environment = {
             **os.environ,
             "SCHEMATHESIS_HOOKS": "schema_hooks",
@@ -65,7 +66,7 @@ def conforms(context):
                 "--suppress-health-check", "all", "--generation-with-security-parameters", "false",
             ]
             out, err = run(command, SECONDS + 60, ok=False, env=environment, cwd=folder)
-        text = out.decode(errors="replace")
+        text = re.sub(r"(.)\1{80,}", r"\1…", out.decode(errors="replace"))
         tested = re.search(r"Tested:\s+(\d+)", text)
         cases = re.search(r"([\d,]+) generated", text)
         if "Failures" in text or "Errors" in text or not tested or not cases:

@@ -39,7 +39,7 @@ use std::time::Duration;
 crate::settings! {
     /// The cloud recording interface.
     pub struct Settings {
-        /// The end point of the S3-compatible storage that recordings go to, as in "https://s3.example.com", whatever vendor and region
+        /// The end point of the S3-compatible storage that recordings go to, as in `https://s3.example.com`, whatever vendor and region
         /// callers name. Empty: the vendor's own (1 Amazon S3, 2 Alibaba Cloud OSS), or the caller's (vendor 11, extensionParams.endpoint).
         pub endpoint: String = String::new(),
         /// The length of one file.

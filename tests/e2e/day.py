@@ -178,7 +178,8 @@ class Day:
         stream = self.stream("udp", 0)
         eventually("they are back", lambda: camera["udp"].output().count("camera registered") == FLEETS["udp"][1] + 1, 15)
         eventually("their streams too", lambda: self.count("DescribeStreams", Status="on") >= AUTO, 20)
-        # Who joins before the old call is given up sees the gap in the middle, which is what it is.
+        # Tried again: a player that came at once got only a picture or two in some runs. The likely cause is the gap of the restart
+        # in its two seconds; that is not proven.
         eventually("a camera plays after its restart", lambda: not outcome(lambda: self.plays("it", self.url(stream, "flv"), 2)), 30)
 
 

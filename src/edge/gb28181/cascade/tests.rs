@@ -105,7 +105,7 @@ async fn frames(w: &World, stream: &Stream, count: usize) -> Vec<Frame> {
         while got.len() < count {
             match reader.recv(&mut batch).await {
                 Recv::Units => got.extend(batch.iter().map(|unit| unit.frame.clone())),
-                // A busy machine lets a call time out; the next one begins anew.
+                // In one full run the stream ended here; why is not known. The next one is read from its beginning.
                 _ => {
                     got.clear();
                     reader = w.registry.wait_for(&key, Class::Viewer, Start::Key, LONG).await.unwrap();

@@ -61,6 +61,8 @@ bench: packages-bench
 	$(CARGO) bench --locked $(FEATURES) --bench calls
 	$(if $(QUICK),RECORDS=1000000) tests/postgres.sh $(CARGO) bench --locked $(FEATURES) --bench store
 	$(CARGO) bench --locked $(FEATURES) --bench usage
+	$(CARGO) bench --locked $(FEATURES) --bench webrtc
+	$(CARGO) bench --locked $(FEATURES) --bench demux --bench mux --bench parse --bench stream -- $(if $(QUICK),--quick)
 
 SECONDS_EACH ?= 60
 fuzz: packages-fuzz

@@ -40,7 +40,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weir", required=True)
     parser.add_argument("--quick", action="store_true", help="one run, 500 players, 200 publishers: minutes instead of an hour")
-    parser.add_argument("--what", default="fanout,ingest,psin,devices")
+    parser.add_argument("--what", default="", help="fanout, ingest, psin, devices, maxn; by default all, and without maxn if quick")
     parser.add_argument("--proto", default="rtmp,flv")
     parser.add_argument("--only", default="", help="of the servers only these, by comma")
     parser.add_argument("--n", default="")
@@ -55,6 +55,7 @@ def main():
         return
     args.n = [int(n) for n in (args.n or ("500" if args.quick else "100,500,1000")).split(",")]
     args.m = [int(m) for m in (args.m or ("200" if args.quick else "50,100,200")).split(",")]
+    args.what = args.what or ("fanout,ingest,psin,devices" if args.quick else "fanout,ingest,psin,devices,maxn")
     args.reps = args.reps or (1 if args.quick else 3)
     args.dur = args.dur or (8 if args.quick else 20)
     args.weir = str(pathlib.Path(args.weir).resolve())
@@ -226,6 +227,7 @@ class Run:
         self.report_streams("ingest", "RTMP publishers of 1.015 Mbit/s, nobody watches", MOST_INGEST_CPU, None)
         self.report_streams("psin", "GB28181 senders (PS over RTP) of 1.015 Mbit/s", MOST_PS_CPU, MOST_PS_RSS_KB)
         self.report_devices()
+        self.report_most()
         noisy = sum(row.get("noisy", False) for row in self.rows)
         failed = sum(row.get("failed", False) for row in self.rows)
         print(f"\n{len(self.rows)} measurements, {failed} failed, {noisy} noisy (others used the server's core: do not trust those)")
@@ -244,6 +246,21 @@ class Run:
         if row := rows.get("catalog"):
             met = row["seconds"] <= MOST_CATALOG_S
             print(f"\nA catalog of {row['channels']} channels stored in {row['seconds']:.1f} s (at most {MOST_CATALOG_S:.0f}): {'met' if met else 'MISSED'}")
+
+    def report_most(self):
+        """The largest crowd that got all of the stream in real time, and the smallest that did not."""
+        rows = [row for row in self.rows if row["what"] == "maxn" and not row.get("failed")]
+        if not rows:
+            return
+        print("\n### The largest number of players in real time, one core\n")
+        print("| server | protocol | players | the server's core there | too many |")
+        print("| --- | --- | --- | --- | --- |")
+        for name, proto in dict.fromkeys((row["name"], row["proto"]) for row in rows):
+            mine = [row for row in rows if (row["name"], row["proto"]) == (name, proto)]
+            most = max((row for row in mine if row["ok"]), key=lambda row: row["n"], default=None)
+            least = min((row["n"] for row in mine if not row["ok"]), default=None)
+            reached = f"{most['n']} | {most['srv_cpu_pct']:.0f} %" if most else "none of those tried | –"
+            print(f"| {name} | {'RTMP' if proto == 'rtmp' else 'HTTP-FLV'} | {reached} | {least or 'not reached'} |")
 
     def report_fanout(self):
         for n in self.args.n:

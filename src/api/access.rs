@@ -59,7 +59,7 @@ impl Gate {
             row if row.shut().is_some() => row.shut().unwrap_or_default(),
             Row { forbidden: true, .. } => "the stream is forbidden",
             Row { in_protocol: InProtocol::Gb28181, .. } => "the stream comes from a device: it cannot be pushed",
-            _ if !ask.protocol.starts_with("rtmp") => "the stream's group takes RTMP only",
+            _ if !ask.protocol.starts_with("rtmp") && ask.protocol != "webrtc" => "the stream is pushed by RTMP or WHIP",
             _ => return Ok(Grant::default()),
         };
         Err(Denied::Forbidden(format!("{}: {why}", ask.key)))
@@ -129,6 +129,8 @@ fn paths(ask: &Ask<'_>) -> Vec<String> {
         p if p.contains("hls") => &[".m3u8"],
         p if p.contains("flv") => &[".flv"],
         p if p.contains("fmp4") => &[".live.mp4", ".flv"],
+        // A URL to push to by RTMP opens WHIP as well: the same key, the same stream.
+        "webrtc" if ask.act == Act::Publish => &["", ".whip"],
         "webrtc" | "whep" | "rtc" => &["", ".whep"],
         // Whoever may play may see the picture: any signature that plays the stream opens it.
         "jpg" => &["", ".flv", ".m3u8", ".jpg"],

@@ -5,8 +5,16 @@ use crate::media::nal::{self, Family};
 use crate::media::sets::Follow;
 use crate::media::time::Timestamp;
 use crate::media::timeline::Sanitizer;
-use crate::media::{aac, h264, h265, mp3, opus};
+use crate::media::{aac, av1, h264, h265, mp3, opus};
 use bytes::Bytes;
+
+pub(super) fn av1c(data: &[u8]) {
+    if let Ok(record) = av1::parse_av1c(data) {
+        assert!(record.sequence.is_none_or(|s| s.width > 0 && s.height > 0 && s.fps.is_none_or(|(n, d)| n > 0 && d > 0)));
+        assert!(av1::codec_string(data).is_some());
+    }
+    let _ = av1::parse_sequence(data);
+}
 
 pub(super) fn h264_sps(data: &[u8]) {
     if let Ok(sps) = h264::parse_sps(data) {

@@ -24,6 +24,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("amf", rtmp::amf),
     ("annexb", media::annexb),
     ("audio", media::audio),
+    ("av1c", media::av1c),
     ("avcc", media::avcc),
     ("flv", rtmp::flv),
     ("framing", rtp::framing),

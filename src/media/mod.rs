@@ -4,6 +4,7 @@
 //! [`nal`] for video and [`sets`] for the parameter sets that come with it.
 
 pub mod aac;
+pub mod av1;
 pub mod bits;
 pub mod frame;
 pub mod g711;

@@ -16,7 +16,7 @@ pub(super) fn open(config: &Config, registry: &Registry, tasks: &Tasks) -> Resul
     }
     let public = config.public.host.trim_matches(['[', ']']).parse().ok();
     let rtc = WebRtc::open(config.webrtc.clone(), Parts { registry: registry.clone(), tasks: tasks.clone(), public })?;
-    tracing::info!(listen = %rtc.bound(), "WebRTC: media over UDP; offers to /{{app}}/{{stream}}.whep and .whip, or /rtc/v1/play");
+    tracing::info!(listen = %rtc.bound(), "WebRTC: media over UDP and, where webrtc.tcp says so, TCP; offers to /{{app}}/{{stream}}.whep and .whip, or /rtc/v1/play");
     Ok(Some(Arc::new(Answers(rtc))))
 }
 
@@ -50,6 +50,9 @@ impl http::Calls for Answers {
             ("weir_webrtc_dropped_packets_total", "counter", "Datagrams that came faster than they could be read.", figures.overflow),
             ("weir_webrtc_nacks_total", "counter", "Requests of players for packets that were lost.", figures.nacks),
             ("weir_webrtc_key_requests_total", "counter", "Requests of players for a key frame (PLI, FIR).", figures.key_requests),
+            ("weir_webrtc_congested_viewers", "gauge", "Viewers that get less than the stream: their way is too narrow.", figures.spared),
+            ("weir_webrtc_congestion_total", "counter", "How often a viewer's way was found too narrow.", figures.congested),
+            ("weir_webrtc_left_out_pictures_total", "counter", "Pictures that such viewers did not get.", figures.left_out),
         ]
     }
 }

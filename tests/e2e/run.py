@@ -29,6 +29,7 @@ import day  # noqa: E402, F401
 import record  # noqa: E402, F401
 import storage  # noqa: E402, F401
 import webrtc  # noqa: E402, F401
+import av1  # noqa: E402, F401
 import cascade  # noqa: E402, F401
 import usage  # noqa: E402, F401
 import cloud_recording  # noqa: E402, F401

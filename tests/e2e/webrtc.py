@@ -8,6 +8,7 @@ import threading
 import time
 
 import media
+from cascade import caller
 from frames import is_live
 from harness import Background, Failure, case, eventually, run
 
@@ -41,6 +42,18 @@ def expect(result, **wanted):
     wrong = {name: (result.get(name), least) for name, least in wanted.items() if (result.get(name) or 0) < least}
     if not result.get("ok") or wrong:
         raise Failure(f"{wrong}\n{json.dumps(result, indent=1)}")
+
+
+def over_tcp(context):
+    """Where no UDP comes through: the page learns of the TCP address only."""
+    server, name = context.server, "webrtc-tcp"
+    with source(server, name, "pcma") as sender:
+        eventually("live", lambda: is_live(server, name, sender), 10)
+        result = browse(context, "tcp", server.http(f"/live/{name}.whep"))
+        expect(result, width=640, height=360, frames=60, sound=20_000)
+        if result["protocol"] != "tcp":
+            raise Failure(f"it came over {result['protocol']}")
+    return f"{result['frames']} pictures over {result['protocol']}, first after {result['took']:.2f} s"
 
 
 def gone(server):
@@ -161,6 +174,27 @@ def chromium_publishes(context):
         return check_published(server, name, sender)
 
 
+def signed_whip(context):
+    """Into a stream of the API: with its push URL's signature, and not without."""
+    server = context.server
+    api = caller(context.weir, server)
+    group = api("CreateGroup", Name="whip", App="whip", InProtocol="rtmp", OutProtocol="rtmp,flv")["Id"]
+    made = api("CreateRtmpGroupStreamurl", Id=group, Name="browser")
+    base, query = made["PushUrl"].split("?")
+    path = "/" + "/".join(base.split("/")[3:]) + ".whip"
+    command = ["node", (HERE / "browser" / "webrtc.mjs").resolve(), "whip"]
+    out, _ = run([*command, server.http(path), "10"], 50, cwd=context.node)
+    refused = json.loads(out.decode().strip().splitlines()[-1])
+    if refused.get("status") != 403 or "auth_key" not in refused.get("error", ""):
+        raise Failure(json.dumps(refused))
+    with Background([*command, server.http(f"{path}?{query}"), "25"], cwd=context.node) as sender:
+        is_on = lambda: api("DescribeStreams", GroupId=group)["Streams"][0]["Status"] == "on"
+        eventually("the stream is on", is_on, 20)
+        api("ForbidVsStream", Id=made["StreamId"])
+        eventually("it is cut off", lambda: not is_on(), 10)
+    return refused["error"].strip()
+
+
 def b_frames_are_refused(context):
     server, name = context.server, "webrtc-b"
     with source(server, name, "none", "-bf", "2", "-preset", "veryfast") as sender:
@@ -173,6 +207,8 @@ def b_frames_are_refused(context):
 
 case("Chromium plays WHEP with G.711", weight=4, seconds=60)(chromium("whep", "pcma"))
 case("Chromium plays WHEP with AAC as Opus", weight=4, seconds=60)(chromium("whep", "aac"))
+case("Chromium plays WHEP over TCP", weight=4, seconds=60)(over_tcp)
+case("Chromium publishes into a closed application by a signed WHIP URL", weight=4, seconds=60)(signed_whip)
 case("Chromium plays rtc/v1/play", weight=4, seconds=60)(chromium("rtc", "pcma"))
 case("from camera to Chromium by WHEP in half a second", weight=4, seconds=60)(delay)
 case("aiortc plays WHEP", weight=2, seconds=60)(aiortc_plays)

@@ -106,6 +106,23 @@ async fn the_screens_urls_play_by_webrtc() {
 }
 
 #[tokio::test]
+async fn a_push_url_opens_whip_as_well() {
+    let door = Door::new(Playback::default(), &[]).await;
+    let stream = door.desk.pushed(&root(), &door.desk.group(&root(), "rtmp").await).await;
+    let whip = format!("/live/{stream}.whip");
+    let signed = |path: &str, key: &str| format!("auth_key={}", auth_key(path, super::NOW + 60, "0", "0", key));
+    let publish = async |query: &str| door.ask(Act::Publish, "webrtc", &whip, query).await;
+    assert_eq!(publish(&signed(&format!("/live/{stream}"), "push-key")).await, Ok(()));
+    assert_eq!(publish(&signed(&whip, "push-key")).await, Ok(()));
+    for wrong in [String::new(), signed(&whip, "play-key"), signed("/live/1234567", "push-key")] {
+        assert!(matches!(publish(&wrong).await, Err(Denied::Forbidden(_))), "{wrong}");
+    }
+    // What plays the stream does not push it, and the other way round.
+    let play = door.ask(Act::Play, "webrtc", &format!("/live/{stream}.whep"), &signed(&whip, "push-key")).await;
+    assert!(matches!(play, Err(Denied::Forbidden(_))));
+}
+
+#[tokio::test]
 async fn all_urls_of_a_stream_play() {
     let door = Door::new(Playback::default(), &[]).await;
     let desk = &door.desk;
@@ -180,7 +197,8 @@ async fn groups_and_streams_decide() {
     assert!(matches!(publish("/live/1234567").await, Err(Denied::NotFound(_))));
     assert!(matches!(publish(&format!("/other/{stream}")).await, Err(Denied::NotFound(_))));
     assert!(matches!(publish(&format!("{path}_sd")).await, Err(Denied::NotFound(_))));
-    assert!(matches!(door.ask(Act::Publish, "webrtc", &path, "").await, Err(Denied::Forbidden(_))));
+    assert_eq!(door.ask(Act::Publish, "webrtc", &format!("{path}.whip"), "").await, Ok(()));
+    assert!(matches!(door.ask(Act::Publish, "hls", &path, "").await, Err(Denied::Forbidden(why)) if why.contains("RTMP or WHIP")));
 
     // Changes are seen at once.
     desk.root("ModifyGroup", &[("Id", &group), ("OutProtocol", "hls")]).await.ok();

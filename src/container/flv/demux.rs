@@ -7,7 +7,7 @@ use crate::media::nal::{self, Access, Family};
 use crate::media::sets::Follow;
 use crate::media::time::Timestamp;
 use crate::media::track::{AudioCodec, AudioTrack, Track, VideoCodec, VideoTrack};
-use crate::media::{aac, h264, h265, mp3, opus};
+use crate::media::{aac, av1, h264, h265, mp3, opus};
 use bytes::Bytes;
 
 /// What is wrong with a tag. Only this one is lost, unless it [`is_final`](Error::is_final).
@@ -132,7 +132,10 @@ impl Demuxer {
         let (form, track) = match codec {
             video::Codec::H264 => units(Family::H264, &record)?,
             video::Codec::H265 => units(Family::H265, &record)?,
-            video::Codec::Av1 => (Form::Whole, Some(opaque(VideoCodec::Av1 { config: record.clone() }, self.metadata))),
+            video::Codec::Av1 => {
+                let declared = opaque(VideoCodec::Av1 { config: Bytes::new() }, self.metadata);
+                (Form::Whole, Some(av1::track(record.clone(), (declared.width, declared.height), declared.fps)))
+            }
             video::Codec::Vp9 => (Form::Whole, Some(opaque(VideoCodec::Vp9 { config: record.clone() }, self.metadata))),
         };
         self.video = Some(Video { codec, record, form });

@@ -1,10 +1,10 @@
 //! Sample entries: what a decoder must know before its first frame (ISO/IEC 14496-12 clause 8.5.2).
 
 use crate::media::track::{AudioCodec, AudioTrack, VideoCodec, VideoTrack};
-use crate::media::{aac, h264, h265, opus};
+use crate::media::{aac, av1, h264, h265, opus};
 use shiguredo_mp4::boxes::{
-    AudioSampleEntryFields, Avc1Box, AvccBox, DopsBox, EsdsBox, Hvc1Box, HvccBox, Mp4aBox, OpusBox, SampleEntry, UnknownBox,
-    VisualSampleEntryFields,
+    AudioSampleEntryFields, Av01Box, Av1cBox, Avc1Box, AvccBox, DopsBox, EsdsBox, Hvc1Box, HvccBox, Mp4aBox, OpusBox, SampleEntry,
+    UnknownBox, VisualSampleEntryFields,
 };
 use shiguredo_mp4::descriptors::{DecoderConfigDescriptor, DecoderSpecificInfo, EsDescriptor, SlConfigDescriptor};
 use shiguredo_mp4::{BoxSize, BoxType, Decode, Encode, FixedPointNumber, Uint};
@@ -37,6 +37,11 @@ pub(super) fn video(track: &VideoTrack) -> Option<SampleEntry> {
             let record = boxed(b"hvcC", &h265::build_hvcc(track)?)?;
             let (hvcc_box, _) = HvccBox::decode(&record).ok()?;
             Some(SampleEntry::Hvc1(Hvc1Box { visual, hvcc_box, unknown_boxes: Vec::new() }))
+        }
+        VideoCodec::Av1 { config } => {
+            av1::parse_av1c(config).ok()?;
+            let (av1c_box, _) = Av1cBox::decode(&boxed(b"av1C", config)?).ok()?;
+            Some(SampleEntry::Av01(Av01Box { visual, av1c_box, unknown_boxes: Vec::new() }))
         }
         _ => None,
     }

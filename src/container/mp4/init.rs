@@ -10,7 +10,7 @@ use shiguredo_mp4::boxes::{
 use shiguredo_mp4::{Either, Encode, FixedPointNumber, LanguageCode, Mp4FileTime, SampleFlags};
 use std::num::NonZeroU32;
 
-/// The part of `tracks` that this format carries: H.264, H.265; AAC, MP3, Opus (mono, stereo), G.711.
+/// The part of `tracks` that this format carries: H.264, H.265, AV1; AAC, MP3, Opus (mono, stereo), G.711.
 pub fn carried(tracks: &Tracks) -> Tracks {
     Tracks {
         video: tracks.video.clone().filter(|track| entry::video(track).is_some()),

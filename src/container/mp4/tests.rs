@@ -325,3 +325,22 @@ fn noise_is_no_recording() {
         let _ = plan(&index, None);
     }
 }
+
+#[test]
+fn av1_is_described_by_its_record() {
+    let config = Bytes::from_static(&[0x81, 0x04, 0x0c, 0x00]);
+    let tracks = |config: Bytes, width| {
+        let codec = crate::media::track::VideoCodec::Av1 { config };
+        let video = crate::media::track::VideoTrack { codec, width, height: 180, fps: None, reorder: Some(0) };
+        Tracks { video: Some(Arc::new(video)), audio: None }
+    };
+    let bytes = init(&tracks(config.clone(), 320)).unwrap();
+    let (ftyp, size) = FtypBox::decode(&bytes).unwrap();
+    assert_eq!(ftyp.major_brand, shiguredo_mp4::boxes::Brand::ISO5);
+    let (moov, _) = MoovBox::decode(&bytes[size..]).unwrap();
+    let entry = &moov.trak_boxes[0].mdia_box.minf_box.stbl_box.stsd_box.entries[0];
+    let SampleEntry::Av01(entry) = entry else { panic!("{entry:?}") };
+    assert_eq!((entry.visual.width, entry.visual.height, entry.av1c_box.seq_level_idx_0.get()), (320, 180, 4));
+    // Without a size, and with a record that is none, nothing is carried.
+    assert!(carried(&tracks(config, 0)).video.is_none() && carried(&tracks(Bytes::from_static(&[1]), 320)).video.is_none());
+}

@@ -111,6 +111,8 @@ pub struct Parts {
 const CALLING: usize = 200;
 /// The longest pause between two attempts.
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// A device is asked for a key frame no more often than this.
+const KEY_PAUSE: Duration = Duration::from_secs(1);
 /// How often a pull looks after itself.
 const LOOK: Duration = Duration::from_secs(1);
 /// Devices that are remembered for refusing TCP.
@@ -417,6 +419,7 @@ impl Pulls {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut idle_since = None;
         let mut heard = Timestamp::ZERO;
+        let mut key_asked: Option<Timestamp> = None;
         loop {
             tokio::select! {
                 event = up.events.recv() => match event {
@@ -447,7 +450,14 @@ impl Pulls {
                     };
                     return (failure, None);
                 }
-                () = up.receiving.key_wanted() => {
+                // a recording has the key frames that it has
+                () = up.receiving.key_wanted(), if target.range.is_none() => {
+                    let now = parts.signalling.clock().now();
+                    if key_asked.is_some_and(|last| now.since(last) < KEY_PAUSE) {
+                        // however many viewers ask: who still needs one asks again
+                        continue;
+                    }
+                    key_asked = Some(now);
                     // whether it obeys is seen in the stream
                     let _ = parts.signalling.with(|server, now| server.control(now, &up.device, target.channel, &Control::KeyFrame));
                 }

@@ -325,6 +325,13 @@ async fn the_simulated_camera_plays(transport: Transport, carriage: Carriage) {
     let order = Control::Ptz(ptz::Command::Move { pan: 32, tilt: 0, zoom: 0 });
     w.handle.control(w.device, Id::new(CHANNEL).unwrap(), order).await.unwrap();
     until("the order", async || (totals.controls() == 1).then_some(())).await;
+    // Viewers that lost the thread: the device is asked for a key frame, in its edition's spellings, and not for each request.
+    for _ in 0..50 {
+        w.registry.get(&key).unwrap().want_key();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    until("the order for a key frame", async || (totals.controls() >= 2).then_some(())).await;
+    assert!(totals.controls() <= 5, "{} orders", totals.controls());
 
     w.handle.stop(&key).await.unwrap();
     until("the end of the call", async || (w.handle.counts().calls == 0 && totals.calls() == 0).then_some(())).await;

@@ -12,7 +12,7 @@ use super::{Http, past, play};
 use crate::base::id::StreamKey;
 use crate::container::m3u8::{self, Segment, Variant, Window};
 use crate::media::track::{AudioCodec, Tracks, VideoCodec};
-use crate::media::{aac, h264, h265};
+use crate::media::{aac, av1, h264, h265};
 use crate::stream::Start;
 use axum::body::Body;
 use bytes::Bytes;
@@ -161,6 +161,7 @@ pub(super) fn codecs(tracks: &Tracks) -> Vec<String> {
     let video = tracks.video.as_ref().map(|v| match &v.codec {
         VideoCodec::H264 { sps, .. } => sps.first().and_then(|sps| h264::codec_string(sps)),
         VideoCodec::H265 { sps, .. } => sps.first().and_then(|sps| h265::codec_string(sps)),
+        VideoCodec::Av1 { config } => av1::codec_string(config),
         _ => None,
     });
     let audio = tracks.audio.as_ref().map(|a| match &a.codec {

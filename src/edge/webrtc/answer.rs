@@ -13,6 +13,7 @@ use str0m::crypto::CryptoProvider;
 use str0m::format::CodecConfig;
 use str0m::ice::IceCreds;
 use str0m::media::{MediaKind, Mid, Pt};
+use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, Rtc, RtcConfig};
 
@@ -38,6 +39,27 @@ pub(super) struct Made {
     pub mids: Vec<(MediaKind, Mid)>,
 }
 
+/// Our addresses, as a client reaches them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Locals {
+    pub udp: Vec<SocketAddr>,
+    pub tcp: Vec<SocketAddr>,
+}
+
+impl Locals {
+    /// Those for one of the two.
+    pub fn of(&self, way: Protocol) -> impl Iterator<Item = SocketAddr> {
+        if way == Protocol::Udp { self.udp.iter().copied() } else { self.tcp.iter().copied() }
+    }
+
+    /// What an answer offers: UDP is preferred by its kind, and clients connect over TCP, not we (RFC 6544 section 4.5).
+    fn candidates(&self) -> Result<Vec<Candidate>, String> {
+        let udp = self.udp.iter().map(|local| Candidate::host(*local, "udp"));
+        let tcp = self.tcp.iter().map(|local| Candidate::builder().tcp().host(*local).tcptype(TcpType::Passive).build());
+        udp.chain(tcp).map(|candidate| candidate.map_err(|e| e.to_string())).collect()
+    }
+}
+
 /// What a session is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
@@ -54,7 +76,7 @@ impl Maker {
     }
 
     /// Answers an offer. Of `codings` those are answered that the offer has; `locals` are our addresses.
-    pub fn answer(&self, offer: &str, purpose: Use, codings: &[Coding], locals: &[SocketAddr], now: Instant) -> Result<Made, Refused> {
+    pub fn answer(&self, offer: &str, purpose: Use, codings: &[Coding], locals: &Locals, now: Instant) -> Result<Made, Refused> {
         let bad = |why: String| Refused::new(Status::Bad, why);
         let client = fragment::name(offer).ok_or_else(|| bad("the offer has no ice-ufrag".to_owned()))?.to_owned();
         let parsed = SdpOffer::from_sdp_string(offer).map_err(|e| bad(format!("the offer cannot be read: {e}")))?;
@@ -64,8 +86,7 @@ impl Maker {
         // Strange offers must cost their senders a refusal, whatever str0m makes of them.
         let made = catch_unwind(AssertUnwindSafe(|| {
             let mut rtc = config.build(now);
-            for local in locals {
-                let candidate = Candidate::host(*local, "udp").map_err(|e| e.to_string())?;
+            for candidate in locals.candidates()? {
                 rtc.add_local_candidate(candidate);
             }
             let answer = rtc.sdp_api().accept_offer(parsed).map_err(|e| e.to_string())?;
@@ -91,8 +112,10 @@ impl Maker {
             .set_stats_interval(Some(REPORTS))
             .clear_codecs();
         if purpose == Use::Play {
-            // A stream has the rate that it has: nobody's estimate of the way changes it, so nobody is asked for one.
+            // From the times of sending players estimate what comes through, and tell it (REMB); `relief` judges it. Reports on each
+            // packet (transport-wide feedback) would cost more than they bring: a stream has the rate that it has.
             let mut extensions = ExtensionMap::empty();
+            extensions.set(2, Extension::AbsoluteSendTime);
             extensions.set(4, Extension::RtpMid);
             config = config.set_extension_map(extensions);
         }

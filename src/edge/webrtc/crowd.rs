@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::inbox::{Inbox, Mail, Number};
+use super::line::Lines;
 use super::peer::Outbox;
 use super::port::Port;
 use super::reel::Reel;
@@ -24,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) struct Ground {
     pub settings: Settings,
     pub port: Port,
+    /// The same over TCP.
+    pub lines: Option<Lines>,
 }
 
 struct Crowd<'a> {
@@ -81,12 +84,12 @@ impl Crowd<'_> {
                     self.viewers.insert(viewer.peer.number(), *viewer);
                 }
                 Mail::Leave(session) => self.ended.push((session, End::PeerClosed)),
-                Mail::Datagram { session, from, bytes } => {
+                Mail::Datagram { session, way, from, bytes } => {
                     let Some(viewer) = self.viewers.get_mut(&session) else { continue };
-                    if let Err(end) = viewer.datagram(now, from, &bytes, &mut self.out) {
+                    if let Err(end) = viewer.datagram(now, (way, from), &bytes, &mut self.out) {
                         self.ended.push((session, end));
                     }
-                    self.out.relieve(&self.ground.port);
+                    self.out.relieve(self.ground);
                 }
             }
         }
@@ -111,13 +114,13 @@ impl Crowd<'_> {
                 Err(end) => self.ended.push((*number, end)),
             }
             rushing |= viewer.rushes();
-            self.out.relieve(&self.ground.port);
+            self.out.relieve(self.ground);
         }
         if !rushing {
             self.reel.forget_old();
         }
         self.bury();
-        self.out.flush(&self.ground.port);
+        self.out.flush(self.ground);
         behind
     }
 
@@ -146,6 +149,6 @@ impl Crowd<'_> {
         for viewer in self.viewers.drain().map(|(_, viewer)| viewer).chain(late) {
             viewer.peer.close(end.clone(), &mut self.out);
         }
-        self.out.flush(&self.ground.port);
+        self.out.flush(self.ground);
     }
 }

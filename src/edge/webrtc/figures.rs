@@ -12,6 +12,9 @@ pub(super) struct Counts {
     pub overflow: AtomicU64,
     pub nacks: AtomicU64,
     pub key_requests: AtomicU64,
+    pub spared: AtomicU64,
+    pub congested: AtomicU64,
+    pub left_out: AtomicU64,
 }
 
 /// What metrics show.
@@ -33,6 +36,12 @@ pub struct Figures {
     pub nacks: u64,
     /// Key frames that players asked for.
     pub key_requests: u64,
+    /// Viewers now that get less than the stream, as their way is too narrow for it.
+    pub spared: u64,
+    /// How often that began.
+    pub congested: u64,
+    /// Pictures that such viewers did not get.
+    pub left_out: u64,
 }
 
 impl Counts {
@@ -47,6 +56,9 @@ impl Counts {
             overflow: get(&self.overflow),
             nacks: get(&self.nacks),
             key_requests: get(&self.key_requests),
+            spared: get(&self.spared),
+            congested: get(&self.congested),
+            left_out: get(&self.left_out),
         }
     }
 }

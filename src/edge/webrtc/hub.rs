@@ -1,12 +1,13 @@
 //! The handle: what the signalling asks for.
 
 use super::Settings;
-use super::answer::{Maker, Use};
+use super::answer::{Locals, Maker, Use};
 use super::choice::{self, Sound};
 use super::crowd::{self, Ground};
 use super::figures::{Counts, Figures};
 use super::inbox::{Full, Inbox, Mail, Number};
 use super::ingest;
+use super::line::Lines;
 use super::peer::Peer;
 use super::port::Port;
 use super::table::Table;
@@ -138,11 +139,18 @@ impl WebRtc {
         let (table, counts) = (Arc::new(Table::default()), Arc::new(Counts::default()));
         let port = Port::open(settings.listen, &table, &counts, &parts.tasks)
             .map_err(|e| format!("webrtc.listen: cannot listen on {} (UDP): {e}", settings.listen))?;
+        let lines =
+            match settings.tcp {
+                true => Some(Lines::open(&settings, &table, &counts, &parts.tasks).map_err(|e| {
+                    format!("webrtc.listen: cannot listen on {} (TCP; webrtc.tcp = false does without): {e}", settings.listen)
+                })?),
+                false => None,
+            };
         let addresses = match &*settings.addresses {
             [] => own_addresses(port.bound().ip(), parts.public),
             given => given.to_vec(),
         };
-        let ground = Arc::new(Ground { settings, port });
+        let ground = Arc::new(Ground { settings, port, lines });
         Ok(WebRtc(Arc::new(Inner {
             registry: parts.registry,
             tasks: parts.tasks,
@@ -160,6 +168,12 @@ impl WebRtc {
     /// Where it listens.
     pub fn bound(&self) -> SocketAddr {
         self.0.ground.port.bound()
+    }
+
+    /// Where it listens for connections over TCP, if it does.
+    pub fn bound_tcp(&self) -> Option<SocketAddr> {
+        let bound = self.bound();
+        self.0.ground.lines.as_ref().map(|lines| SocketAddr::new(bound.ip(), lines.port()))
     }
 
     /// What metrics show.
@@ -285,7 +299,7 @@ impl WebRtc {
         let entry = self.0.table.enter(names, number, inbox.clone());
         let peer = Box::new(Peer::new(made, session, entry, locals, now));
         let Watched { stream, seats, choice, profile } = watched;
-        let viewer = match Viewer::new(peer, &mids, &choice, profile, seats, self.0.counts.clone(), now) {
+        let viewer = match Viewer::new(peer, &mids, &choice, profile, seats, (self.0.counts.clone(), self.0.ground.settings.relief), now) {
             Ok(viewer) => viewer,
             Err(peer) => {
                 let refused = Refused::new(Status::NotAcceptable, "nothing of the stream fits the offer's sections and their directions");
@@ -344,7 +358,7 @@ impl WebRtc {
         }
     }
 
-    fn take(&self, session: &Session, wish: &Wish) -> Result<(super::answer::Made, crate::stream::Publisher, Vec<SocketAddr>), Refused> {
+    fn take(&self, session: &Session, wish: &Wish) -> Result<(super::answer::Made, crate::stream::Publisher, Locals), Refused> {
         self.room()?;
         let offer = Offer::parse(&wish.offer);
         let brings = |list: &Option<Vec<Coding>>| list.as_ref().is_some_and(|list| !list.is_empty());
@@ -395,17 +409,18 @@ impl WebRtc {
     }
 
     /// The addresses of an answer: those that are given, or ours and the one that the client used.
-    fn locals(&self, host: Option<IpAddr>) -> Vec<SocketAddr> {
+    fn locals(&self, host: Option<IpAddr>) -> Locals {
         let Inner { ground, addresses, .. } = &*self.0;
         let bound = ground.port.bound();
-        let port = if ground.settings.port == 0 { bound.port() } else { ground.settings.port };
+        let told = |port: u16| if ground.settings.port == 0 { port } else { ground.settings.port };
         let used = host.filter(|_| ground.settings.addresses.is_empty() && bound.ip().is_unspecified());
-        let mut locals = Vec::new();
+        let mut locals = Locals::default();
         for ip in used.into_iter().chain(addresses.iter().copied()) {
-            let local = SocketAddr::new(ip, port);
+            let local = SocketAddr::new(ip, told(bound.port()));
             let reachable = !ip.is_unspecified() && (ip.is_ipv4() || bound.is_ipv6());
-            if reachable && !locals.contains(&local) {
-                locals.push(local);
+            if reachable && !locals.udp.contains(&local) {
+                locals.udp.push(local);
+                locals.tcp.extend(ground.lines.as_ref().map(|lines| SocketAddr::new(ip, told(lines.port()))));
             }
         }
         locals

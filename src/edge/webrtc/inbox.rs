@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use str0m::net::Protocol;
 use tokio::sync::Notify;
 
 /// Names a session inside this edge.
@@ -16,6 +17,8 @@ pub(super) enum Mail {
     Datagram {
         /// Whose.
         session: Number,
+        /// Over what.
+        way: Protocol,
         /// From where.
         from: SocketAddr,
         /// The bytes.

@@ -61,7 +61,7 @@ pub(super) async fn run(ground: &Ground, inbox: &Inbox, mut peer: Peer, publishe
                 }
             }
         }
-        out.flush(&ground.port);
+        out.flush(ground);
         let wake = peer.next.min(looked + LOOK).max(now + Duration::from_millis(1));
         let wanted = intake.publisher.key_wanted();
         tokio::select! {
@@ -77,13 +77,13 @@ pub(super) async fn run(ground: &Ground, inbox: &Inbox, mut peer: Peer, publishe
     drop(intake);
     inbox.close();
     peer.close(end, &mut out);
-    out.flush(&ground.port);
+    out.flush(ground);
 }
 
 fn work(peer: &mut Peer, inbox: &Inbox, now: Instant, out: &mut Outbox, intake: &mut Intake) -> Result<(), End> {
     for mail in inbox.take() {
         match mail {
-            Mail::Datagram { from, bytes, .. } => peer.datagram(now, from, &bytes, out, intake)?,
+            Mail::Datagram { way, from, bytes, .. } => peer.datagram(now, (way, from), &bytes, out, intake)?,
             Mail::Leave(_) => return Err(End::PeerClosed),
             // Viewers go to crowds only.
             Mail::Viewer(_) => {}

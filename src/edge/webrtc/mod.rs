@@ -1,8 +1,9 @@
 //! WebRTC: browsers play and publish over one UDP port. ICE, DTLS, SRTP and SDP are str0m's, which does no IO; here are the
-//! port, the tasks and the frames.
+//! ports, the tasks and the frames.
 //!
 //! An offer comes by HTTP (the HTTP edge asks, the composition root connects) and makes a session ([`WebRtc::play`],
-//! [`WebRtc::publish`]). [`port`] reads the socket and finds the session of each datagram ([`table`]). Viewers of one stream
+//! [`WebRtc::publish`]). [`port`] reads the socket and finds the session of each datagram ([`table`]); [`line`] does the same for
+//! connections over TCP, where UDP does not come through. Viewers of one stream
 //! share a task, a [`crowd`]: a frame is cut into packets once ([`sheet`]) and encrypted for each [`viewer`]. A publisher has
 //! a task of its own ([`ingest`]).
 
@@ -13,10 +14,12 @@ mod figures;
 mod hub;
 mod inbox;
 mod ingest;
+mod line;
 mod pace;
 mod peer;
 mod port;
 mod reel;
+mod relief;
 mod sheet;
 mod table;
 #[cfg(test)]
@@ -36,6 +39,9 @@ crate::settings! {
         pub enabled: bool = true,
         /// The UDP address and port for the media of all sessions.
         pub listen: SocketAddr = SocketAddr::from(([0, 0, 0, 0], 8000)),
+        /// Whether the same port is served over TCP as well (ICE over TCP), for browsers in networks that let no UDP through. They
+        /// choose UDP where it works.
+        pub tcp: bool = true,
         /// The addresses at which browsers reach that port: behind NAT the public one. Empty: this machine's own address, the
         /// one of `public.host`, and the one that the browser's request was sent to.
         pub addresses: Vec<IpAddr> = Vec::new(),
@@ -49,5 +55,8 @@ crate::settings! {
         pub dead_after: Span = Span::secs(15),
         /// How often a browser that publishes is asked for a key frame; 0 is only when a viewer needs one. Browsers send none by themselves.
         pub key_interval: Span = Span::secs(2),
+        /// Whether viewers whose way is too narrow for the stream get less of it: key frames only, until the way is tried again. Without,
+        /// they get everything, and lose what does not fit.
+        pub relief: bool = true,
     }
 }

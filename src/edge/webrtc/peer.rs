@@ -1,9 +1,10 @@
 //! One session's connection: str0m's state machine with its place in the table, its clock and its log lines.
 
+use super::Settings;
+use super::answer::{Locals, Made};
+use super::crowd::Ground;
 use super::inbox::{Inbox, Number};
-use super::port::Port;
 use super::table::Entry;
-use super::{Settings, answer::Made};
 use crate::base::error::End;
 use crate::edge::net::Outgoing;
 use crate::edge::session::Session;
@@ -11,7 +12,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, Transmit};
 use str0m::{Event, Input, Output, Rtc, RtcError};
 
 /// What a session says at its end at most.
@@ -19,35 +20,51 @@ const FAREWELL: usize = 64;
 
 /// Datagrams that go out together.
 #[derive(Default)]
-pub(super) struct Outbox(Vec<(SocketAddr, Vec<u8>)>);
+pub(super) struct Outbox {
+    udp: Vec<(SocketAddr, Vec<u8>)>,
+    tcp: Vec<(SocketAddr, Vec<u8>)>,
+}
 
 /// Datagrams that are collected before they go out.
 const COLLECT: usize = 512;
 
 impl Outbox {
     /// Sends what was collected.
-    pub fn flush(&mut self, port: &Port) {
-        if !self.0.is_empty() {
-            let list: Vec<Outgoing<'_>> = self.0.iter().map(|(to, bytes)| (*to, bytes.as_slice())).collect();
-            port.send(&list);
-            self.0.clear();
+    pub fn flush(&mut self, ground: &Ground) {
+        if !self.udp.is_empty() {
+            let list: Vec<Outgoing<'_>> = self.udp.iter().map(|(to, bytes)| (*to, bytes.as_slice())).collect();
+            ground.port.send(&list);
+            self.udp.clear();
+        }
+        for (to, bytes) in self.tcp.drain(..) {
+            if let Some(lines) = &ground.lines {
+                lines.send(to, bytes);
+            }
         }
     }
 
+    fn push(&mut self, datagram: Transmit) {
+        let list = if datagram.proto == Protocol::Udp { &mut self.udp } else { &mut self.tcp };
+        list.push((datagram.destination, datagram.contents.into()));
+    }
+
     /// Sends if much was collected.
-    pub fn relieve(&mut self, port: &Port) {
-        if self.0.len() >= COLLECT {
-            self.flush(port);
+    pub fn relieve(&mut self, ground: &Ground) {
+        if self.udp.len() + self.tcp.len() >= COLLECT {
+            self.flush(ground);
         }
     }
 }
+
+/// Over what a datagram came, and from where.
+pub(super) type Origin = (Protocol, SocketAddr);
 
 /// A connection.
 pub(super) struct Peer {
     pub rtc: Rtc,
     pub session: Session,
     entry: Entry,
-    locals: Vec<SocketAddr>,
+    locals: Locals,
     opened: Instant,
     heard: Instant,
     /// When str0m wants to be called again.
@@ -62,7 +79,7 @@ pub(super) trait Hear {
 }
 
 impl Peer {
-    pub fn new(made: Made, session: Session, entry: Entry, locals: Vec<SocketAddr>, now: Instant) -> Peer {
+    pub fn new(made: Made, session: Session, entry: Entry, locals: Locals, now: Instant) -> Peer {
         Peer { rtc: made.rtc, session, entry, locals, opened: now, heard: now, next: now, connected: false }
     }
 
@@ -76,9 +93,9 @@ impl Peer {
     }
 
     /// Takes a datagram.
-    pub fn datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8], out: &mut Outbox, on: &mut dyn Hear) -> Result<(), End> {
-        let Some(local) = self.locals.iter().find(|local| local.is_ipv4() == from.is_ipv4()).copied() else { return Ok(()) };
-        let Ok(receive) = Receive::new(Protocol::Udp, from, local, bytes) else { return Ok(()) };
+    pub fn datagram(&mut self, now: Instant, (way, from): Origin, bytes: &[u8], out: &mut Outbox, on: &mut dyn Hear) -> Result<(), End> {
+        let Some(local) = self.locals.of(way).find(|local| local.is_ipv4() == from.is_ipv4()) else { return Ok(()) };
+        let Ok(receive) = Receive::new(way, from, local, bytes) else { return Ok(()) };
         let input = Input::Receive(now, receive);
         let stun = bytes.first().is_some_and(|first| *first < 2);
         let rtc = &mut self.rtc;
@@ -95,7 +112,8 @@ impl Peer {
             Err(error @ (RtcError::Dtls(_) | RtcError::RemoteSdp(_))) => return Err(End::PeerBroke(error.to_string())),
             Err(error) => self.session.span().in_scope(|| tracing::debug!(%error, "a datagram that makes no sense")),
         }
-        if stun {
+        // A connection knows by itself whose it is.
+        if stun && way == Protocol::Udp {
             self.entry.met(from);
         }
         self.heard = now;
@@ -123,7 +141,7 @@ impl Peer {
                 }
                 Ok(Output::Transmit(datagram)) => {
                     self.session.wrote(datagram.contents.len());
-                    out.0.push((datagram.destination, datagram.contents.into()));
+                    out.push(datagram);
                 }
                 Ok(Output::Event(Event::Closed)) => return Err(End::PeerClosed),
                 Ok(Output::Event(event)) => {
@@ -144,7 +162,9 @@ impl Peer {
         }
         if !self.connected && now.duration_since(self.opened) >= settings.connect_time.0 {
             return Some(match self.heard == self.opened {
-                true => End::Network("no connectivity check came: is the UDP port reachable at webrtc.addresses?".to_owned()),
+                true => End::Network(
+                    "no connectivity check came: is the port of webrtc.listen reachable, at webrtc.addresses, over UDP or TCP?".to_owned(),
+                ),
                 false => End::Silent,
             });
         }
@@ -159,7 +179,7 @@ impl Peer {
                 let _ = rtc.close();
                 for _ in 0..FAREWELL {
                     match rtc.poll_output() {
-                        Ok(Output::Transmit(datagram)) => out.0.push((datagram.destination, datagram.contents.into())),
+                        Ok(Output::Transmit(datagram)) => out.push(datagram),
                         Ok(Output::Event(_)) => {}
                         Ok(Output::Timeout(_)) | Err(_) => return,
                     }

@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use str0m::net::Protocol;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -89,7 +90,7 @@ impl Port {
             None => table.by_address(&from),
         };
         let Some(route) = route else { return add(&self.0.counts.strangers, 1) };
-        let mail = Mail::Datagram { session: route.session, from, bytes: bytes.into() };
+        let mail = Mail::Datagram { session: route.session, way: Protocol::Udp, from, bytes: bytes.into() };
         if let Err(Full::Overflow) = route.inbox.push(mail) {
             add(&self.0.counts.overflow, 1);
         }

@@ -30,6 +30,8 @@ pub(super) struct Sheet {
     pub coding: Option<Coding>,
     /// A player may start here.
     pub starts: bool,
+    /// No other picture builds on it (H.264 that says so; of H.265 it is not known without its layers).
+    pub disposable: bool,
     /// When to show it.
     pub pts: Timestamp,
     /// The packets in order; the last one ends the frame.
@@ -66,7 +68,15 @@ impl Sheet {
     /// Cuts a unit; sound of units that are not the newest needs no clock, as it is not sent.
     pub fn cut(unit: &Unit, clock: Option<&mut SampleClock>) -> Sheet {
         let frame = &unit.frame;
-        let mut sheet = Sheet { seq: unit.seq, kind: frame.kind, coding: None, starts: unit.starts(), pts: frame.pts, parts: Vec::new() };
+        let mut sheet = Sheet {
+            seq: unit.seq,
+            kind: frame.kind,
+            coding: None,
+            starts: unit.starts(),
+            disposable: false,
+            pts: frame.pts,
+            parts: Vec::new(),
+        };
         match frame.kind {
             Kind::Video => sheet.pictures(unit),
             Kind::Audio => {
@@ -89,6 +99,10 @@ impl Sheet {
         };
         self.coding = Some(coding);
         let useful = |nal: &&[u8]| !matches!(family.role(nal), Role::Delimiter | Role::Waste);
+        // `nal_ref_idc` 0 (H.264 clause 7.4.1) in every slice.
+        let idle = |nal: &[u8]| nal.first().is_some_and(|head| head & 0x60 == 0);
+        let mut slices = nal::units(&unit.frame.data).filter(|nal| family.role(nal) == Role::Slice).peekable();
+        self.disposable = family == Family::H264 && !unit.frame.key && slices.peek().is_some() && slices.all(idle);
         let within = nal::units(&unit.frame.data).any(|nal| family.role(nal) == Role::Sps);
         let sets = if unit.frame.key && !within { sets } else { Vec::new() };
         let ticks = self.pts.to_ticks(coding.clock());
@@ -159,6 +173,17 @@ mod tests {
         let aggregate = [&[0x78, 0, 4, 0x67, 1, 2, 3, 0, 4, 0x68, 1, 2, 3, 0, 4][..], &slice[10..]].concat();
         assert_eq!(cut(true, slice.clone()), [(aggregate, 3_600)], "sets in front, the delimiter left out");
         assert_eq!(cut(false, slice.clone()), [(slice[10..].to_vec(), 3_600)]);
+        let disposable = |nal: u8| {
+            let frame = Frame {
+                kind: Kind::Video,
+                dts: Timestamp::ZERO,
+                pts: Timestamp::ZERO,
+                key: false,
+                data: vec![0, 0, 0, 2, nal, 0x88].into(),
+            };
+            Sheet::cut(&Unit::new(0, frame, tracks.clone(), Timestamp::ZERO), None).disposable
+        };
+        assert_eq!((disposable(0x01), disposable(0x21), disposable(0x41)), (true, false, false));
         let own = [&[0, 0, 0, 3, 0x67, 9, 9][..], &slice].concat();
         assert!(cut(true, own)[0].0.starts_with(&[0x78, 0, 3, 0x67, 9, 9]), "its own sets stay");
     }

@@ -1,5 +1,7 @@
 //! Whole sessions over loopback: the other side is str0m as well, as a client that does full ICE.
 
+mod ways;
+
 use super::*;
 use crate::base::id::{SessionId, StreamKey};
 use crate::edge::session::Sessions;
@@ -14,9 +16,10 @@ use std::time::{Duration, Instant};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::format::Codec;
 use str0m::media::{Direction, KeyframeRequestKind, MediaData, MediaKind, MediaTime, Mid};
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, TcpType};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 const SPS: &str = "6742c00cd901419f9f011000000300100000030320f142a480";
 const PPS: &str = "68cb83cb20";
@@ -32,7 +35,8 @@ struct Rig {
 fn rig(settings: Settings) -> Rig {
     let (tasks, clock) = (Tasks::new(), Clock::real());
     let registry = Registry::new(crate::stream::Settings::default(), clock.clone(), &tasks);
-    let settings = Settings { listen: "127.0.0.1:0".parse().unwrap(), ..settings };
+    let anywhere = settings.listen.ip().is_unspecified();
+    let settings = if anywhere { Settings { listen: "127.0.0.1:0".parse().unwrap(), ..settings } } else { settings };
     let rtc = WebRtc::open(settings, Parts { registry: registry.clone(), tasks: tasks.clone(), public: None }).unwrap();
     Rig { tasks, registry, sessions: Sessions::new(clock), rtc, key: StreamKey::parse("live/a").unwrap() }
 }
@@ -77,9 +81,62 @@ fn push(publisher: &mut Publisher, n: i64, size: usize) {
     publisher.push(Raw { kind: Kind::Audio, dts: Some(pts), pts, key: true, data: vec![n as u8; 320].into() });
 }
 
+/// The client's socket.
+enum Wire {
+    Udp(UdpSocket),
+    /// Not connected yet, and where it is bound.
+    Unconnected(TcpSocket),
+    /// With what came of the next datagram.
+    Tcp(TcpStream, Vec<u8>),
+}
+
+impl Wire {
+    /// A datagram, if one comes within this time.
+    async fn receive(&mut self, wait: Duration) -> Option<(Protocol, std::net::SocketAddr, Vec<u8>)> {
+        match self {
+            Wire::Udp(socket) => {
+                let mut buffer = vec![0; 2_000];
+                let (length, from) = tokio::time::timeout(wait, socket.recv_from(&mut buffer)).await.ok()?.ok()?;
+                buffer.truncate(length);
+                Some((Protocol::Udp, from, buffer))
+            }
+            Wire::Unconnected(_) => {
+                tokio::time::sleep(wait).await;
+                None
+            }
+            Wire::Tcp(stream, begun) => loop {
+                if let Some((length, rest)) = begun.split_first_chunk::<2>()
+                    && let Some(datagram) = rest.get(..usize::from(u16::from_be_bytes(*length)))
+                {
+                    let datagram = datagram.to_vec();
+                    begun.drain(..2 + datagram.len());
+                    return Some((Protocol::Tcp, stream.peer_addr().ok()?, datagram));
+                }
+                match tokio::time::timeout(wait, stream.read_buf(begun)).await {
+                    Ok(Ok(1..)) => {}
+                    _ => return None,
+                }
+            },
+        }
+    }
+
+    async fn send(&mut self, datagram: str0m::net::Transmit) {
+        match self {
+            Wire::Udp(socket) => drop(socket.send_to(&datagram.contents, datagram.destination).await.unwrap()),
+            Wire::Unconnected(_) => {}
+            Wire::Tcp(stream, _) => {
+                let framed = [&(datagram.contents.len() as u16).to_be_bytes()[..], &datagram.contents].concat();
+                // Whoever was closed learns it when it reads.
+                let _ = stream.write_all(&framed).await;
+            }
+        }
+    }
+}
+
 struct Client {
     rtc: Rtc,
-    socket: UdpSocket,
+    wire: Wire,
+    local: std::net::SocketAddr,
     offer: String,
     pending: Option<SdpPendingOffer>,
     video: Mid,
@@ -91,16 +148,32 @@ struct Client {
 
 impl Client {
     async fn new(direction: Direction) -> Client {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let config = RtcConfig::new().clear_codecs().enable_h264(true).enable_pcma(true, false);
-        let mut rtc = config.build(Instant::now());
-        rtc.add_local_candidate(Candidate::host(socket.local_addr().unwrap(), "udp").unwrap());
+        Client::at("127.0.0.1:0", Protocol::Udp, direction, |config| config.enable_h264(true)).await
+    }
+
+    async fn at(address: &str, way: Protocol, direction: Direction, codecs: impl FnOnce(RtcConfig) -> RtcConfig) -> Client {
+        let mut rtc = codecs(RtcConfig::new().clear_codecs().enable_pcma(true, false)).build(Instant::now());
+        let (wire, local) = if way == Protocol::Udp {
+            let socket = UdpSocket::bind(address).await.unwrap();
+            let local = socket.local_addr().unwrap();
+            (Wire::Udp(socket), local)
+        } else {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(address.parse().unwrap()).unwrap();
+            let local = socket.local_addr().unwrap();
+            (Wire::Unconnected(socket), local)
+        };
+        let candidate = match way {
+            Protocol::Udp => Candidate::host(local, "udp"),
+            _ => Candidate::builder().tcp().host(local).tcptype(TcpType::Active).build(),
+        };
+        rtc.add_local_candidate(candidate.unwrap());
         let mut change = rtc.sdp_api();
         change.add_media(MediaKind::Audio, direction, None, None, None);
         let video = change.add_media(MediaKind::Video, direction, None, None, None);
         let (offer, pending) = change.apply().unwrap();
         let (offer, pending) = (offer.to_sdp_string(), Some(pending));
-        Client { rtc, socket, offer, pending, video, media: Vec::new(), connected: false, closed: false, asked: 0 }
+        Client { rtc, wire, local, offer, pending, video, media: Vec::new(), connected: false, closed: false, asked: 0 }
     }
 
     fn accept(&mut self, answer: &str) {
@@ -111,7 +184,6 @@ impl Client {
     /// Lives until `done`, or fails after ten seconds.
     async fn until(&mut self, what: &str, mut done: impl FnMut(&mut Client) -> bool) {
         let end = Instant::now() + Duration::from_secs(10);
-        let mut buffer = vec![0; 2_000];
         loop {
             let wake = self.drain().await;
             if done(self) {
@@ -119,14 +191,13 @@ impl Client {
             }
             assert!(Instant::now() < end, "{what}: not within ten seconds; {} frames came", self.media.len());
             let wait = wake.saturating_duration_since(Instant::now()).min(Duration::from_millis(10));
-            let input = match tokio::time::timeout(wait, self.socket.recv_from(&mut buffer)).await {
-                Ok(Ok((length, from))) => {
-                    let local = self.socket.local_addr().unwrap();
-                    Input::Receive(Instant::now(), Receive::new(Protocol::Udp, from, local, &buffer[..length]).unwrap())
+            match self.wire.receive(wait).await {
+                Some((way, from, bytes)) => {
+                    let receive = Receive::new(way, from, self.local, &bytes).unwrap();
+                    self.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
                 }
-                _ => Input::Timeout(Instant::now()),
-            };
-            self.rtc.handle_input(input).unwrap();
+                None => self.rtc.handle_input(Input::Timeout(Instant::now())).unwrap(),
+            }
         }
     }
 
@@ -134,9 +205,7 @@ impl Client {
         loop {
             match self.rtc.poll_output().unwrap() {
                 Output::Timeout(at) => return at,
-                Output::Transmit(datagram) => {
-                    self.socket.send_to(&datagram.contents, datagram.destination).await.unwrap();
-                }
+                Output::Transmit(datagram) => self.wire.send(datagram).await,
                 Output::Event(Event::Connected) => self.connected = true,
                 Output::Event(Event::Closed) => self.closed = true,
                 Output::Event(Event::MediaData(data)) => self.media.push(data),

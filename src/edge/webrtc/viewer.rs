@@ -4,8 +4,9 @@ use super::answer;
 use super::choice::{Choice, Sound};
 use super::figures::{Counts, add};
 use super::pace::Pace;
-use super::peer::{Hear, Outbox, Peer};
+use super::peer::{Hear, Origin, Outbox, Peer};
 use super::reel::{Found, Reel};
+use super::relief::{Relief, Spare};
 use super::sheet::Sheet;
 use crate::base::error::End;
 use crate::edge::session::Session;
@@ -15,6 +16,7 @@ use crate::proto::webrtc::Coding;
 use crate::stream::Seat;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use str0m::bwe::BweKind;
 use str0m::media::{MediaKind, Mid, Pt};
 use str0m::rtp::RtpWrite;
 use str0m::{Event, Rtc};
@@ -36,6 +38,11 @@ pub(super) struct Viewer {
     edge: Edge,
     pace: Pace,
     started: Option<Instant>,
+    relief: Option<Relief>,
+    /// The stream has pictures that no other builds on.
+    disposable: bool,
+    /// A picture was left out since the last one that a player may start with: what follows makes no sense.
+    broken: bool,
     asks: Asks,
     counts: Arc<Counts>,
 }
@@ -75,6 +82,9 @@ struct Asks {
     key: bool,
     nacks: u64,
     news: u64,
+    /// The newest estimate of the way, in bits a second, and the newest share of lost packets.
+    estimate: Option<f64>,
+    lost: Option<f32>,
 }
 
 impl Hear for Asks {
@@ -86,7 +96,9 @@ impl Hear for Asks {
                 // The two tracks' totals come one after the other; sound is hardly ever asked for again.
                 self.news += stats.nacks.saturating_sub(self.nacks);
                 self.nacks = self.nacks.max(stats.nacks);
+                self.lost = stats.loss.map(|loss| loss.max(self.lost.unwrap_or(0.0))).or(self.lost);
             }
+            Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => self.estimate = Some(estimate.as_f64()),
             _ => {}
         }
         Ok(())
@@ -136,7 +148,7 @@ impl Viewer {
         choice: &Choice,
         profile: Option<u8>,
         seats: Vec<Seat>,
-        counts: Arc<Counts>,
+        (counts, relieved): (Arc<Counts>, bool),
         now: Instant,
     ) -> Result<Viewer, Box<Peer>> {
         let codings = codings(choice);
@@ -146,11 +158,13 @@ impl Viewer {
             return Err(peer);
         }
         let (at, edge, pace) = (At::Nowhere, Edge::default(), Pace::new(now));
-        Ok(Viewer { peer, _seats: seats, video, audio, at, edge, pace, started: None, asks: Asks::default(), counts })
+        let relief = relieved.then(|| Relief::new(counts.clone(), now));
+        let (started, disposable, broken, asks) = (None, false, false, Asks::default());
+        Ok(Viewer { peer, _seats: seats, video, audio, at, edge, pace, started, relief, disposable, broken, asks, counts })
     }
 
     /// Takes a datagram.
-    pub fn datagram(&mut self, now: Instant, from: std::net::SocketAddr, bytes: &[u8], out: &mut Outbox) -> Result<(), End> {
+    pub fn datagram(&mut self, now: Instant, from: Origin, bytes: &[u8], out: &mut Outbox) -> Result<(), End> {
         self.peer.datagram(now, from, bytes, out, &mut self.asks)
     }
 
@@ -163,8 +177,10 @@ impl Viewer {
             return Ok(false);
         }
         self.answer(reel, now);
-        self.pace.advance(now, reel.stream().counts().video_bps);
-        let (behind, wrote) = self.feed(reel, now)?;
+        let rate = reel.stream().counts().video_bps;
+        self.pace.advance(now, rate);
+        let spare = self.judge(rate, now);
+        let (behind, wrote) = self.feed(reel, spare, now)?;
         if wrote {
             self.peer.tick(now, out, &mut self.asks)?;
         }
@@ -187,6 +203,18 @@ impl Viewer {
         }
     }
 
+    /// What it is spared now.
+    fn judge(&mut self, rate: u64, now: Instant) -> Spare {
+        let Some(relief) = &mut self.relief else { return Spare::Nothing };
+        if let Some(bits) = self.asks.estimate.take() {
+            relief.estimate(bits, now);
+        }
+        if let Some(share) = self.asks.lost.take() {
+            relief.lost(share, now);
+        }
+        relief.judge(rate, self.disposable, now)
+    }
+
     fn begin(&mut self, reel: &Reel, now: Instant) {
         let newest = reel.stream().newest();
         self.started = Some(now);
@@ -198,7 +226,7 @@ impl Viewer {
     }
 
     /// Writes sheets. Whether more waits for the pace; whether anything was written.
-    fn feed(&mut self, reel: &mut Reel, now: Instant) -> Result<(bool, bool), End> {
+    fn feed(&mut self, reel: &mut Reel, spare: Spare, now: Instant) -> Result<(bool, bool), End> {
         let mut wrote = false;
         loop {
             let (seq, part) = match self.at {
@@ -226,6 +254,11 @@ impl Viewer {
                 self.at = if seeking { At::Seeking(seq + 1) } else { At::Sheet(seq + 1, 0) };
                 continue;
             }
+            if part == 0 && sheet.kind == Kind::Video && self.leaves_out(&sheet, spare) {
+                add(&self.counts.left_out, 1);
+                self.at = At::Sheet(seq + 1, 0);
+                continue;
+            }
             let written = self.write(&sheet, part, reel, now)?;
             wrote |= written > 0;
             if part + written < sheet.parts.len() {
@@ -237,6 +270,21 @@ impl Viewer {
             }
             self.at = At::Sheet(seq + 1, 0);
         }
+    }
+
+    /// Whether a picture is left out: it is spared, or builds on one that was. What was begun is finished.
+    fn leaves_out(&mut self, sheet: &Sheet, spare: Spare) -> bool {
+        self.disposable |= sheet.disposable;
+        if sheet.starts {
+            self.broken = false;
+            return false;
+        }
+        match spare {
+            Spare::Deltas => self.broken = true,
+            Spare::Disposable if sheet.disposable => return true,
+            _ => {}
+        }
+        self.broken
     }
 
     /// Writes the parts of a sheet from `from` on, as many as the pace allows; parts that nobody gets count as written.

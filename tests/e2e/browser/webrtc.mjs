@@ -2,7 +2,7 @@
 //
 //     node webrtc.mjs KIND URL SECONDS [STREAMURL]      run in the folder that holds node_modules
 //
-// KIND: whep (URL takes the offer), rtc (URL is /rtc/v1/play, STREAMURL is the stream), whip (publishes the fake camera until
+// KIND: whep (URL takes the offer), tcp (the same, but the page is not told of the UDP addresses), rtc (URL is /rtc/v1/play, STREAMURL is the stream), whip (publishes the fake camera until
 // the input closes), delay (plays by WHEP a picture that carries the time of day, see `webrtc.py`). The page comes from a server of its own, so that Weir is of another origin, as it is for real pages.
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -102,7 +102,8 @@ async function open({ kind, url, streamurl }) {
     headers: { 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': response.headers.get('ETag') },
     body: `a=ice-ufrag:${/a=ice-ufrag:(.*)/.exec(sdp)[1].trim()}\r\na=end-of-candidates\r\n`,
   });
-  await peer.setRemoteDescription({ type: 'answer', sdp: text });
+  const answer = kind === 'tcp' ? text.replace(/a=candidate:\S+ \d+ udp .*\r\n/gi, '') : text;
+  await peer.setRemoteDescription({ type: 'answer', sdp: answer });
   return { resource: window.resource, patched: patched.status };
 }
 
@@ -112,7 +113,12 @@ async function watch(seconds) {
   let first = null, took = null;
   const state = async () => {
     const found = { first, took, now: video.currentTime, width: video.videoWidth, height: video.videoHeight, state: window.peer.connectionState };
-    for (const report of (await window.peer.getStats()).values()) {
+    const reports = await window.peer.getStats();
+    for (const report of reports.values()) {
+      if (report.type === 'transport') {
+        const pair = reports.get(report.selectedCandidatePairId);
+        found.protocol = reports.get(pair?.remoteCandidateId)?.protocol;
+      }
       if (report.type === 'inbound-rtp' && report.kind === 'video') {
         Object.assign(found, { frames: report.framesDecoded, dropped: report.framesDropped, lost: report.packetsLost, plis: report.pliCount,
           nacks: report.nackCount, delay: report.jitterBufferDelay / report.jitterBufferEmittedCount, freezes: report.freezeCount,

@@ -382,6 +382,11 @@ impl Call {
         self.state.send_replace(State::Ended(end));
     }
 
+    /// Returns when a viewer of the stream wants a key frame; `None` before there is a stream, and when it is over.
+    pub fn key_wanted_by_viewers(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        self.core().output.publisher.as_ref().map(Publisher::key_wanted)
+    }
+
     /// All that is known.
     pub fn report(&self, now: Timestamp) -> Report {
         let core = self.core();

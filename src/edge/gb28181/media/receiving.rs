@@ -123,9 +123,23 @@ impl Receiving {
         }
     }
 
-    /// Returns when frames had missing packets: time to ask the device for a key frame. At most once a second.
+    /// Returns when it is time to ask the device for a key frame: frames had missing packets (at most once a second), or a viewer
+    /// lost the thread.
     pub async fn key_wanted(&self) {
-        self.call.key_wanted.notified().await;
+        tokio::select! {
+            () = self.call.key_wanted.notified() => {}
+            () = self.viewer_wants() => {}
+        }
+    }
+
+    async fn viewer_wants(&self) {
+        let mut state = self.state.clone();
+        let live = state.wait_for(|state| matches!(state, State::Live)).await.is_ok();
+        match self.call.key_wanted_by_viewers().filter(|_| live) {
+            Some(wanted) => wanted.await,
+            // Nobody watches what is over.
+            None => std::future::pending().await,
+        }
     }
 
     /// All that is known.

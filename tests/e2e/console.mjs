@@ -167,6 +167,43 @@ const pages = {
     await tab.context().close();
   },
 
+  // An upper platform that is a real server, and a voice towards a real camera, which has no loudspeaker.
+  async uppers() {
+    const tab = await open({ locale: 'en-US' });
+    await signIn(tab);
+    await go(tab, 'uppers');
+    await tab.click('.head button');
+    const { upper } = asked;
+    await tab.fill('dialog input[required] >> nth=0', 'Town');
+    await tab.fill('dialog input[required] >> nth=1', upper.host);
+    await tab.fill('dialog input[type=number]', String(upper.port));
+    await tab.fill('dialog input[pattern="[0-9]{20}"] >> nth=0', upper.server);
+    await tab.fill('dialog input[pattern="[0-9]{20}"] >> nth=1', upper.local);
+    await tab.fill('dialog input[type=password]', upper.password);
+    await tab.click('dialog button[type=submit]');
+    await tab.waitForSelector('td .badge.good', { timeout: 20000 });
+    step('an upper platform was added and is registered at');
+    await tab.click('td a.strong');
+    await tab.click('.head button.primary');
+    await tab.selectOption('dialog select >> nth=1', asked.group);
+    await tab.click('dialog button[type=submit]');
+    await tab.waitForSelector('td a.strong:has-text("Lobby")');
+    await accessible(tab, 'an upper platform');
+    await tab.screenshot({ path: `${shots}/upper-real.png` });
+    step('a group is shown there');
+    console.error(JSON.stringify({ shown: true }));
+
+    await go(tab, `devices/${asked.device}`);
+    await tab.click('main button:has-text("Speak to the device")');
+    await tab.selectOption('dialog select >> nth=0', asked.stream);
+    await tab.click('dialog button[type=submit]');
+    const why = await tab.innerText('dialog [role=alert]');
+    check(why.length > 10, `what the camera answers is told: ${why}`);
+    await tab.screenshot({ path: `${shots}/voice-real.png` });
+    step('a camera without a loudspeaker is told so', why.replaceAll('\n', ' '));
+    await tab.context().close();
+  },
+
   // The camera's controls, a template, the key page, the explorer.
   async manage() {
     const tab = await open({ locale: 'en-US' });

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+from cascade import LOCAL, caller
 from harness import KEY_ID, KEY_SECRET, TOP, Background, Failure, Server, Skip, case, eventually, run
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -197,6 +198,32 @@ def manage(context):
         group = desk.group()
         _, _, stream = desk.site()
         return f"{len(desk.browse('manage', 85, cameraStream=stream, group=group, tenants=True))} steps"
+
+
+@case("the console registers at an upper platform and shows a group there", weight=4, seconds=110)
+def uppers(context):
+    above = Server(context.weir)
+    try:
+        above.start()
+        upper = caller(context.weir, above)
+        town = upper("CreateGroup", Name="town", App="town", InProtocol="gb28181", OutProtocol="flv")
+        device = upper("CreateDevice", GroupId=town["Id"], Name="yard", Type="platform", GbId=LOCAL, Password=PASSWORD)["Id"]
+        with Desk(context) as desk:
+            group = desk.group()
+            made = desk.streams(group, ["Lobby"])
+            _, camera, _ = desk.site()
+
+            def on_word(word):
+                if word.get("shown"):
+                    channels = lambda: [row["Name"] for row in upper("DescribeDeviceChannels", Id=device)["Channels"]]
+                    eventually("the stream is a channel above", lambda: "Lobby" in channels(), 15)
+
+            host, port = above.keys["sip.udp_listen"].rsplit(":", 1)
+            upper_at = {"host": host, "port": int(port), "server": town["GbId"], "local": LOCAL, "password": PASSWORD}
+            more = {"upper": upper_at, "group": group, "device": camera, "stream": made["Lobby"][0]}
+            return "; ".join(desk.browse("uppers", 90, on_word, **more))
+    finally:
+        above.remove()
 
 
 @case("the console plays what a device recorded", weight=3, seconds=90)

@@ -102,7 +102,7 @@ async fn where_udp_does_not_come_through_there_is_tcp() {
     let numbers: Vec<u32> = client.pictures().iter().map(|(n, _)| *n).collect();
     assert_eq!(numbers, (0..50).collect::<Vec<_>>());
     assert_eq!(rig.rtc.figures().lost, 0);
-    rig.rtc.leave(&opened.resource).unwrap();
+    rig.sessions.kick_all("enough", |_| true);
     client.until("the goodbye", |client| client.closed).await;
     assert!(rig.sessions.is_empty());
 }

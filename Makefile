@@ -20,7 +20,7 @@ FEATURES ?= --features av
 BUILD_PACKAGES := gcc libc6-dev ca-certificates pkg-config libclang-dev \
 	libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
 TEST_PACKAGES  := $(BUILD_PACKAGES) python3 postgresql
-E2E_PACKAGES   := $(TEST_PACKAGES) openssl python3-venv ffmpeg sip-tester vlc-bin vlc-plugin-base chromium nodejs npm \
+E2E_PACKAGES   := $(TEST_PACKAGES) openssl python3-venv zsh fish ffmpeg sip-tester vlc-bin vlc-plugin-base chromium nodejs npm \
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
 FUZZ_PACKAGES  := $(BUILD_PACKAGES) g++
 BENCH_PACKAGES := $(BUILD_PACKAGES) python3 postgresql ffmpeg liburing-dev nginx-light libnginx-mod-rtmp iproute2 util-linux procps

@@ -3,7 +3,9 @@
 //! `cargo bench --bench store`, on SQLite; and with WEIR_TEST_POSTGRES=postgres://… (an empty database) on PostgreSQL.
 //! DEVICES and RECORDS make it smaller. What is beyond its goal is marked.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use weir::base::pii::Secret;
 use weir::model::channel::{Catalog, Filter as ChannelFilter, Item};
 use weir::model::device::{self, Device, Kind};
@@ -59,6 +61,14 @@ struct Bench {
     folder: tempfile::TempDir,
 }
 
+/// Whether the server at this address says that it is ready.
+async fn ready(at: std::net::SocketAddr) -> bool {
+    let Ok(mut socket) = tokio::net::TcpStream::connect(at).await else { return false };
+    let mut answer = String::new();
+    let asked = socket.write_all(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").await;
+    asked.is_ok() && socket.read_to_string(&mut answer).await.is_ok() && answer.starts_with("HTTP/1.1 200 ")
+}
+
 fn size(name: &str, usual: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(usual)
 }
@@ -105,6 +115,24 @@ impl Bench {
         Store::open(&self.settings, self.folder.path(), Clock::real()).await.expect("the store opens")
     }
 
+    /// Starts the program on this store, and ends it when it says that it is ready.
+    async fn serve(&self) {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
+        let mut weir = Command::new(env!("CARGO_BIN_EXE_weir"));
+        weir.arg("serve").current_dir(self.folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        weir.arg("--set").arg(format!("data_dir={}", self.folder.path().display())).arg("--set").arg(format!("http.listen={port}"));
+        weir.arg("--set").arg(format!("store.url={}", self.settings.url.0));
+        for listen in ["rtmp.listen", "sip.udp_listen", "sip.tcp_listen", "rtp.listen", "webrtc.listen"] {
+            weir.arg("--set").arg(format!("{listen}=127.0.0.1:0"));
+        }
+        let mut child = weir.spawn().expect("weir starts");
+        while !ready(port).await {
+            assert!(child.try_wait().expect("a process").is_none(), "weir ended");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        child.kill().and_then(|()| child.wait()).expect("to end it");
+    }
+
     async fn run(self) {
         let store = self.store().await;
         let (devices, records) = (size("DEVICES", 100_000), size("RECORDS", 10_000_000));
@@ -119,6 +147,8 @@ impl Bench {
         device_pages(&store, &group).await;
         fill_records(&store, records).await;
         store.close().await;
+        drop(store);
+        timed("the whole server, from its start until it is ready", Some(Duration::from_secs(3)), self.serve()).await;
     }
 }
 

@@ -35,6 +35,7 @@ use crate::worker::storage::Shelf;
 use crate::worker::{av, ledger, notify, pull, relay, storage, transcode};
 use axum::http::StatusCode;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,6 +56,7 @@ pub struct Server {
     sessions: Sessions,
     http: SocketAddr,
     rtmp: rtmp::Listening,
+    taken: BTreeSet<&'static str>,
     ready: Arc<AtomicBool>,
 }
 
@@ -111,13 +113,23 @@ impl Server {
         let workers: api::start::Workers = (Arc::new(recorder.clone()), Arc::new(Album(snapshots)));
         let parts = (Arc::new(devices) as Arc<dyn plane::Devices>, Arc::new(files) as Arc<dyn plane::Files>, workers);
         let api = base.api(config.api.clone(), places, parts, console::front(&config.console), &core);
-        let fixed = crate::api::router(api.clone()).merge(crate::api::live_stats::router(api.clone()));
-        let fixed = fixed.merge(crate::api::license::router(api.clone())).merge(console::assets(&config.console));
-        let fixed = fixed.merge(http.pasts()).merge(http.calls());
-        let fixed = fixed.merge(Cloud::start(api, config.cloud.clone(), Arc::new(recorder.clone()), &core).router());
+        let cloud = Cloud::start(api.clone(), config.cloud.clone(), Arc::new(recorder.clone()), &core);
+        let fixed = http::Fixed::new()
+            .add(api::SEGMENTS, api::router(api.clone()))
+            .add(api::live_stats::SEGMENTS, api::live_stats::router(api.clone()))
+            .add(api::license::SEGMENTS, api::license::router(api.clone()))
+            .add(api::cloud::SEGMENTS, cloud.router())
+            .add(api::files::SEGMENTS, routes)
+            .add(console::SEGMENTS, console::assets(&config.console))
+            .add(http::PASTS, http.pasts())
+            .add(http::CALLS, http.calls());
+        let taken = fixed.taken();
+        fits(&config.pull, &taken)?;
+        api.book().take(taken.clone());
         let suffixes = http::Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films());
         let suffixes = suffixes.add("whep", http.whep()).add("whip", http.whip());
-        open_http(&config.http, &http, bound, suffixes.after(fixed.merge(routes)))?;
+        let early: http::Early = Arc::new(move |path, refusal| api::dispatch::early(&api, path, refusal));
+        open_http(&config.http, &http, bound, http::Site { router: suffixes.after(fixed), early })?;
 
         let helper = av::Helper::new(config.av.clone(), &core);
         av::Sound::start(&config.av, &registry, &helper, &core);
@@ -130,7 +142,7 @@ impl Server {
         ledger::start(config.usage.clone(), store.clone(), registry.clone(), Arc::new(counted), &core);
 
         ready.store(true, Ordering::Release);
-        Ok(Server { edges, core, recorder, store, registry, sessions, http: listening, rtmp, ready })
+        Ok(Server { edges, core, recorder, store, registry, sessions, http: listening, rtmp, taken, ready })
     }
 
     /// Where HTTP listens: the port that was found when the configuration says 0.
@@ -141,6 +153,11 @@ impl Server {
     /// Where RTMP and RTMPS listen.
     pub fn rtmp(&self) -> rtmp::Listening {
         self.rtmp
+    }
+
+    /// The first segments of the paths that the server answers itself: no application is called so.
+    pub fn taken(&self) -> &BTreeSet<&'static str> {
+        &self.taken
     }
 
     /// All live streams.
@@ -287,18 +304,27 @@ pub fn ports(config: &Config) -> Ports {
 }
 
 /// Serves HTTP on the listener that is open already and, if there is one, HTTPS.
-fn open_http(settings: &http::Settings, http: &Http, listener: tokio::net::TcpListener, router: axum::Router) -> Result<(), String> {
+fn open_http(settings: &http::Settings, http: &Http, listener: tokio::net::TcpListener, site: http::Site) -> Result<(), String> {
     let listening = listener.local_addr().map_err(|e| e.to_string())?;
-    http.serve(listener, None, router.clone());
+    http.serve(listener, None, site.clone());
     tracing::info!(listen = %listening, "HTTP: the API at http://{listening}/ (reference: /reference), streams at /{{app}}/{{stream}}.flv and .m3u8");
     if !settings.tls_listen.is_empty() {
         let wrong = |e: &dyn std::fmt::Display| format!("http.tls_listen: {}: {e}", settings.tls_listen);
         let address = settings.tls_listen.parse().map_err(|e| wrong(&e))?;
         let acceptor = net::acceptor(&settings.tls_certificate, &settings.tls_key).map_err(|e| wrong(&e))?;
-        http.serve(net::bind_tcp(address).map_err(|e| wrong(&e))?, Some(acceptor), router);
+        http.serve(net::bind_tcp(address).map_err(|e| wrong(&e))?, Some(acceptor), site);
         tracing::info!(listen = %address, "HTTPS");
     }
     Ok(())
+}
+
+/// Refuses sources whose application is a path of the server: nobody could play them by HTTP.
+fn fits(settings: &pull::Settings, taken: &BTreeSet<&'static str>) -> Result<(), String> {
+    let app = |source: &pull::Pulled| source.stream.split('/').next().unwrap_or_default().to_owned();
+    match settings.sources.iter().find(|source| taken.contains(app(source).as_str())) {
+        Some(source) => Err(format!("pull.sources: {}: the server answers at /{} itself", source.stream, app(source))),
+        None => Ok(()),
+    }
 }
 
 /// Connects the ledger with the sessions of all edges, and with the recorder.

@@ -31,6 +31,9 @@ impl Gate {
     }
 
     async fn decide(&self, ask: Ask<'_>) -> Result<Grant, Denied> {
+        if ask.act == Act::Publish && self.book.is_taken(ask.key.app()) {
+            return Err(Denied::Forbidden(format!("{}: the server answers at /{} itself", ask.key, ask.key.app())));
+        }
         if self.open.allows(ask.key) && !self.book.uses(ask.key.app()).await.map_err(unavailable)? {
             return Ok(Grant::default());
         }

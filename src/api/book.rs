@@ -8,8 +8,9 @@ use crate::model::tenant::Status;
 use crate::runtime::clock::Clock;
 use crate::store::{self, Change, Seen, Store};
 use dashmap::DashMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Rows that are kept at most.
 const KEPT: usize = 200_000;
@@ -58,6 +59,8 @@ struct Inner {
     store: Store,
     clock: Clock,
     rows: DashMap<StreamId, Kept>,
+    /// What no application may be called: the server answers there itself.
+    taken: OnceLock<BTreeSet<&'static str>>,
     /// Counts up whenever something changes that a row depends on; rows of an earlier count are read again.
     edition: AtomicU64,
 }
@@ -71,7 +74,7 @@ struct Kept {
 impl Book {
     /// Over a store.
     pub fn new(store: Store, clock: Clock) -> Book {
-        Book(Arc::new(Inner { store, clock, rows: DashMap::new(), edition: AtomicU64::new(0) }))
+        Book(Arc::new(Inner { store, clock, rows: DashMap::new(), taken: OnceLock::new(), edition: AtomicU64::new(0) }))
     }
 
     /// Reads everything again from now on: the caller has just changed something.
@@ -119,6 +122,17 @@ impl Book {
     /// Whether a group has this application.
     pub async fn uses(&self, app: &str) -> Result<bool, store::Error> {
         self.0.store.app_in_use(app).await
+    }
+
+    /// Says once, when all paths of the server are known, what no application may be called.
+    pub fn take(&self, names: BTreeSet<&'static str>) {
+        // The first word counts: the paths of a server do not change while it runs.
+        let _ = self.0.taken.set(names);
+    }
+
+    /// Whether the server answers at `/{app}/…` itself, whatever streams there are.
+    pub fn is_taken(&self, app: &str) -> bool {
+        self.0.taken.get().is_some_and(|names| names.contains(app))
     }
 
     /// Follows the store's changes until it is closed: what others than the API's actions change.

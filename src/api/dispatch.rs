@@ -6,12 +6,14 @@ use super::auth::{self, Parts, acs3, nonce};
 use super::context::Context;
 use super::error::{Error, Kind, shown};
 use super::query::Given;
+use crate::edge::http::{Late, Refusal};
 use crate::model::tenant::{AccessKey, Status};
+use crate::store::Taken;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderValue, Method, Request, Response, header};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, LengthLimitError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -45,7 +47,7 @@ struct Seen {
 }
 
 async fn answer(api: &Api, request: Request<Body>) -> Response<Body> {
-    let id = uuid::Uuid::new_v4().hyphenated().to_string().to_uppercase();
+    let id = request_id();
     let begun = api.clock().now();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
     let mut seen = Seen::default();
@@ -68,21 +70,49 @@ async fn answer(api: &Api, request: Request<Body>) -> Response<Body> {
             (error.kind.status(), failure(&error, &id, api.host_id()))
         }
     };
-    let mut response = Response::new(Body::from(body));
+    enveloped(status, &id, body).map(Body::from)
+}
+
+/// An answer with the headers that all have.
+fn enveloped(status: http::StatusCode, id: &str, body: Vec<u8>) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("x-request-id", id);
     }
     if status == http::StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
     }
-    if status == http::StatusCode::TOO_MANY_REQUESTS {
+    if matches!(status, http::StatusCode::TOO_MANY_REQUESTS | http::StatusCode::SERVICE_UNAVAILABLE) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+/// How the API answers at its path what never became a call: a head that is too large, too slow or no HTTP, a server that stops.
+pub fn early(api: &Api, path: &str, refusal: &Refusal) -> Option<Response<Bytes>> {
+    if path != "/" {
+        return None;
+    }
+    use http::StatusCode as Status;
+    let (kind, code) = match refusal.status {
+        Status::REQUEST_TIMEOUT => (Kind::Late, "RequestTimeout"),
+        Status::REQUEST_HEADER_FIELDS_TOO_LARGE | Status::URI_TOO_LONG => (Kind::HeadTooLarge, "RequestHeaderTooLarge"),
+        Status::SERVICE_UNAVAILABLE => (Kind::Unavailable, "ServiceUnavailable"),
+        _ => (Kind::Invalid, "InvalidRequest"),
+    };
+    let id = request_id();
+    let why = &refusal.why;
+    info!(request = %id, %code, %why, "api call refused before it was read");
+    let error = Error::new(kind, code, format!("The request cannot be taken: {why}."));
+    Some(enveloped(kind.status(), &id, failure(&error, &id, api.host_id())))
+}
+
+fn request_id() -> String {
+    uuid::Uuid::new_v4().hyphenated().to_string().to_uppercase()
 }
 
 /// Puts the request id in front of the answer's own fields.
@@ -138,13 +168,36 @@ async fn call(api: &Api, request: Request<Body>, seen: &mut Seen) -> Result<Vec<
     (entry.run)(&all, &cx).await
 }
 
-async fn read(body: Body, most: usize) -> Result<Bytes, Error> {
-    match Limited::new(body, most).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(_) => {
-            Err(Error::new(Kind::Invalid, "InvalidParameter", format!("The body could not be read, or is longer than {most} bytes.")))
+/// Reads the body. One that is too long is read to its end nevertheless, as far as HTTP lets it come: a client that still sends
+/// does not hear the answer.
+async fn read(mut body: Body, most: usize) -> Result<Bytes, Error> {
+    let too_large = || {
+        let why = format!("The request's body is too long: at most {most} bytes are taken.");
+        Error::new(Kind::TooLarge, "RequestEntityTooLarge", why)
+    };
+    let (mut taken, mut fits) = (BytesMut::new(), true);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => {
+                let Ok(data) = frame.into_data() else { continue };
+                fits = fits && taken.len() + data.len() <= most;
+                if fits {
+                    taken.extend_from_slice(&data);
+                }
+            }
+            Err(error) if is::<LengthLimitError>(&error) => return Err(too_large()),
+            Err(error) if is::<Late>(&error) => {
+                return Err(Error::new(Kind::Late, "RequestTimeout", "The request's body did not come in time."));
+            }
+            Err(_) => return Err(Error::new(Kind::Invalid, "InvalidRequest", "The request's body broke off.")),
         }
     }
+    if fits { Ok(taken.freeze()) } else { Err(too_large()) }
+}
+
+/// Whether this is what is behind an error.
+fn is<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<E>())
 }
 
 /// A body without a type is taken as a form: that is what our clients send.
@@ -204,9 +257,22 @@ async fn identify(api: &Api, parts: Parts<'_>, seen: &mut Seen) -> Result<Arc<Ac
     if !api.rates().allow(&claim.key_id, api.clock().now().0) {
         return Err(throttled("Request was denied due to user flow control: too many calls a second."));
     }
+    let used = || Error::new(Kind::Invalid, "SignatureNonceUsed", "Specified signature nonce was used already.");
     match api.nonces().take(&claim.key_id, &claim.nonce, claim.time, now) {
-        Ok(()) => Ok(key),
-        Err(nonce::Refused::Used) => Err(Error::new(Kind::Invalid, "SignatureNonceUsed", "Specified signature nonce was used already.")),
-        Err(nonce::Refused::Full) => Err(throttled("Request was denied due to user flow control: too many calls within the time window.")),
+        Ok(()) => {}
+        Err(nonce::Refused::Used) => return Err(used()),
+        Err(nonce::Refused::Full) => {
+            return Err(throttled("Request was denied due to user flow control: too many calls within the time window."));
+        }
     }
+    // Another server with the same database may have taken the call.
+    if api.store().is_shared() {
+        let nonce::Entry { until, key, nonce } = nonce::entry(&claim.key_id, &claim.nonce, claim.time, now);
+        match api.store().take_nonce(key, nonce, claim.time, i64::from(until) * 60).await? {
+            Taken::New => {}
+            Taken::Used => return Err(used()),
+            Taken::Before(floor) => auth::fresh(claim.time, now, floor)?,
+        }
+    }
+    Ok(key)
 }

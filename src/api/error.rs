@@ -27,6 +27,12 @@ pub enum Kind {
     Conflict,
     /// The HTTP method is not one of ours.
     Method,
+    /// The request did not come in time.
+    Late,
+    /// The request's body is longer than what is taken.
+    TooLarge,
+    /// The request's head is.
+    HeadTooLarge,
     /// Too many calls.
     Throttled,
     /// A device answered with a refusal.
@@ -49,6 +55,9 @@ impl Kind {
             Kind::Forbidden => Code::FORBIDDEN,
             Kind::Conflict => Code::CONFLICT,
             Kind::Method => Code::METHOD_NOT_ALLOWED,
+            Kind::Late => Code::REQUEST_TIMEOUT,
+            Kind::TooLarge => Code::PAYLOAD_TOO_LARGE,
+            Kind::HeadTooLarge => Code::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Kind::Throttled => Code::TOO_MANY_REQUESTS,
             Kind::Refused => Code::BAD_GATEWAY,
             Kind::Timeout => Code::GATEWAY_TIMEOUT,

@@ -31,6 +31,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// Where they stand; no stream's application is called so.
 const ROOT: &str = "/records/";
+/// The first segment of the paths that [`Stored::router`] answers.
+pub const SEGMENTS: &[&str] = &["records"];
 /// The longest playlist that is served.
 const PLAYLIST: u64 = 8 << 20;
 

@@ -306,6 +306,9 @@ impl Action for CreateGroup {
     type Reply = Created;
 
     async fn run(self, cx: &Context) -> Result<Created, Error> {
+        if let Some(App(app)) = self.app.as_ref().filter(|app| cx.book().is_taken(&app.0)) {
+            return Err(Error::invalid("App", format!("must not be {app}: the server answers at /{app} itself")));
+        }
         let limit = cx.settings().groups;
         let mine = cx.store().groups(Scope::Tenant(cx.scope().owner()), Filter::default(), &Sort::default(), Page::new(1, 1)).await?;
         if mine.total >= u64::from(limit) {

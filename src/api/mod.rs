@@ -63,7 +63,7 @@ pub mod voice;
 #[cfg(test)]
 mod tests;
 
-pub use service::{Api, Parts, router};
+pub use service::{Api, Parts, SEGMENTS, router};
 pub use settings::{Playback, Public, Settings};
 
 /// All nouns in the order of the reference.

@@ -52,6 +52,9 @@ fn operations(tag: &str, entry: &Entry, schemas: &mut Map<String, Value>) -> Val
     let action = json!({ "name": "Action", "in": "query", "required": true, "schema": { "type": "string", "enum": [entry.name] } });
     let responses = json!({
         "200": { "description": "Done.", "content": { "application/json": { "schema": reply } } },
+        "408": { "$ref": "#/components/responses/Late" },
+        "413": { "$ref": "#/components/responses/BodyTooLarge" },
+        "431": { "$ref": "#/components/responses/HeadTooLarge" },
         "4XX": { "$ref": "#/components/responses/Refused" },
         "5XX": { "$ref": "#/components/responses/Failed" },
     });
@@ -208,7 +211,16 @@ fn responses() -> Value {
         let schema = json!({ "$ref": "#/components/schemas/Failure" });
         json!({ "description": text, "content": { "application/json": { "schema": schema } } })
     };
-    json!({ "Refused": of("The call is refused: Code and Message say why."), "Failed": of("The server, or a device that it asked, failed.") })
+    json!({
+        "Refused": of("The call is refused: Code and Message say why."),
+        "Late": of("The request did not come in time (RequestTimeout)."),
+        "BodyTooLarge": of("The form is longer than the server takes (RequestEntityTooLarge): 1 MiB where it is not set otherwise."),
+        "HeadTooLarge": of(
+            "The address with its parameters, or the headers, are longer than the server takes (RequestHeaderTooLarge): 16 KiB where it \
+             is not set otherwise. A form may be longer."
+        ),
+        "Failed": of("The server, or a device that it asked, failed."),
+    })
 }
 
 fn common() -> Value {

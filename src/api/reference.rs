@@ -148,6 +148,8 @@ const HOW: &str = r##"<section id="call"><h3>How to call <span lang="zh">调用�
 The answer is JSON with a <code>RequestId</code>; a failure has <code>Code</code> and <code>Message</code>.
 The machine-readable form of this page is <a href="/openapi.json">/openapi.json</a>.</p>
 <p lang="zh">向 <code>/</code> 发送 GET 或 POST 请求，携带 Action、Version、接口参数与签名；返回 JSON，其中总有 RequestId，出错时另有 Code 与 Message。</p>
+<p>Parameters in the address share the 16 KiB of a request's head (431 above that); a form may hold 1 MiB (413). Both are settings.</p>
+<p lang="zh">地址中的参数计入请求头，默认不超过16 KiB（超出返回431）；表单默认不超过1 MiB（超出返回413）。</p>
 <h4>Signature 1.0 <span lang="zh">签名</span></h4>
 <ol><li>Add <code>AccessKeyId</code>, <code>SignatureMethod=HMAC-SHA1</code>, <code>SignatureVersion=1.0</code>, <code>SignatureNonce</code> (new for each call) and
 <code>Timestamp</code> (UTC, <code>2014-05-26T12:00:00Z</code>, at most 15 minutes off).</li>

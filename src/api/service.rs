@@ -60,6 +60,9 @@ struct Inner {
     rates: Rates,
 }
 
+/// The first segments of the paths that [`router`] answers.
+pub const SEGMENTS: &[&str] = &["", "reference", "openapi.json"];
+
 /// The routes: `/` for calls, the reference and its machine-readable form.
 pub fn router(api: Api) -> Router {
     static PAGE: OnceLock<String> = OnceLock::new();

@@ -146,7 +146,12 @@ impl Base {
         tasks.spawn("api: forget nonces", async move {
             loop {
                 tokio::select! {
-                    () = sweeper.clock().sleep(SWEEP) => sweeper.nonces().sweep(sweeper.now()),
+                    () = sweeper.clock().sleep(SWEEP) => {
+                        sweeper.nonces().sweep(sweeper.now());
+                        if sweeper.store().is_shared() && let Err(error) = sweeper.store().sweep_nonces().await {
+                            tracing::warn!(%error, "old nonces were not forgotten");
+                        }
+                    }
                     () = stop.requested() => break sweeper.nonces().close(),
                 }
             }

@@ -69,7 +69,8 @@ impl Args {
     }
 }
 
-fn actions() -> Vec<&'static str> {
+/// The names of all actions, sorted.
+pub fn actions() -> Vec<&'static str> {
     let mut names: Vec<_> = api::NOUNS.iter().flat_map(|noun| noun.actions).map(|entry| entry.name).collect();
     names.sort_unstable();
     names

@@ -101,6 +101,10 @@ pub fn run() -> ExitCode {
         }
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "weir", &mut std::io::stdout());
+            if shell == clap_complete::Shell::Fish {
+                // The generator leaves out for fish what stands without an option.
+                println!("complete -c weir -n \"__fish_seen_subcommand_from api\" -f -a \"{}\"", api::actions().join(" "));
+            }
             ExitCode::SUCCESS
         }
         Command::Version => {

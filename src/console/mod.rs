@@ -27,6 +27,9 @@ crate::settings! {
 #[folder = "src/console/dist/"]
 struct Dist;
 
+/// The first segment of the paths that [`assets`] answers.
+pub const SEGMENTS: &[&str] = &["console"];
+
 /// The page itself.
 const PAGE: &str = "index.html";
 

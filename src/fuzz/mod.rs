@@ -6,6 +6,7 @@
 
 mod dialogs;
 mod gb28181;
+mod http;
 mod media;
 mod ps;
 mod recording;
@@ -32,6 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("gb28181_server", dialogs::server),
     ("h264_sps", media::h264_sps),
     ("h265_sps", media::h265_sps),
+    ("http_head", http::head),
     ("hvcc", media::hvcc),
     ("manscdp", gb28181::manscdp),
     ("mansrtsp", gb28181::mansrtsp),

@@ -8,7 +8,7 @@ use super::error::{Error, Result};
 use super::open::own;
 use super::seal::{FILE, Sealer};
 use super::sql::sql;
-use super::{Settings, Store, dump, migrate};
+use super::{Settings, Store, dump, migrate, nonce};
 use crate::model::time::Time;
 use crate::runtime::clock::Clock;
 use serde::{Deserialize, Serialize};
@@ -231,7 +231,7 @@ async fn replace(tx: &mut Tx, schema: i64, source: Box<dyn BufRead + Send>, forc
     if there && !force {
         return Err(Error::Unusable("there is a store in this database already; force deletes it".to_owned()));
     }
-    let tables = dump::TABLES.iter().rev().copied().chain(["migrations"]);
+    let tables = dump::TABLES.iter().rev().chain(dump::PASSING).copied().chain(["migrations"]);
     let drop = tables.map(|table| format!("DROP TABLE IF EXISTS {table} CASCADE;")).collect::<String>();
     tx.script(drop).await?;
     load(tx, schema, source).await
@@ -242,7 +242,8 @@ async fn load(tx: &mut Tx, schema: i64, source: impl BufRead + Send) -> Result<(
     let now = Time::from_nanos(Clock::real().unix().0);
     migrate::migrate_to(tx, schema, now).await?;
     dump::read(tx, source).await?;
-    migrate::migrate(tx, now).await
+    migrate::migrate(tx, now).await?;
+    nonce::restored(tx, now.as_secs()).await
 }
 
 fn head_time() -> String {

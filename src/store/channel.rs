@@ -41,19 +41,25 @@ impl Store {
             };
             rows = rows.with(like, contains(name));
         }
+        let list = |filter: Where| List { table: "channels", select: VIEW, filter, order: Order::ID, walked: false, counted: None };
+        // What is looked for by name is looked for once: few are found as a rule, and none of them is counted apart. The streams of
+        // those few are looked up one by one, and not all of the device's.
+        if filter.name.is_some() {
+            let one = "EXISTS (SELECT 1 FROM streams WHERE id = channels.stream_id AND hidden = 0 AND status = ?)";
+            let some = match filter.status {
+                Some(status) => rows.clone().with(one, status.as_str()),
+                None => rows.clone(),
+            };
+            if let Some((rows, total)) = conn.few(&list(some), page).await? {
+                return Ok(Paged { items: rows.iter().map(view).collect::<Result<_>>()?, total, page });
+            }
+        }
         if let Some(status) = filter.status {
             rows = rows
                 .with("stream_id IN (SELECT id FROM streams WHERE device_id = ?", device)
                 .with("hidden = 0 AND status = ?)", status.as_str());
         }
-        let list = List { table: "channels", select: VIEW, filter: rows, order: Order::ID, walked: false, counted: None };
-        // What is looked for by name is looked for once: few are found as a rule, and none of them is counted apart.
-        if filter.name.is_some()
-            && let Some((rows, total)) = conn.few(&list, page).await?
-        {
-            return Ok(Paged { items: rows.iter().map(view).collect::<Result<_>>()?, total, page });
-        }
-        let (rows, total) = conn.page(list, page).await?;
+        let (rows, total) = conn.page(list(rows), page).await?;
         Ok(Paged { items: rows.iter().map(view).collect::<Result<_>>()?, total, page })
     }
 

@@ -17,6 +17,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (6, "usage", include_str!("migrations/0006_usage.sql")),
     (7, "license", include_str!("migrations/0007_license.sql")),
     (8, "cloud", include_str!("migrations/0008_cloud.sql")),
+    (9, "nonces", include_str!("migrations/0009_nonces.sql")),
 ];
 
 /// The schema of this program.
@@ -83,7 +84,7 @@ fn dialect(text: &str, backend: Backend) -> String {
     let without_comments = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n");
     match backend {
         // SQLite sorts nulls first by itself, and will not be told so in an index.
-        Backend::Sqlite => without_comments.replace("BIGINT", "INTEGER").replace(" NULLS FIRST", ""),
+        Backend::Sqlite => without_comments.replace("BIGINT", "INTEGER").replace(" NULLS FIRST", "").replace(" UNLOGGED ", " "),
         Backend::Postgres => without_comments.replace("TEXT", "TEXT COLLATE \"C\""),
     }
 }

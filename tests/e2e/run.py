@@ -22,6 +22,7 @@ import cameras  # noqa: E402, F401
 import console  # noqa: E402, F401
 import callbacks  # noqa: E402, F401
 import crash  # noqa: E402, F401
+import backup  # noqa: E402, F401
 import schema  # noqa: E402, F401
 import tenants  # noqa: E402, F401
 import sipdevices  # noqa: E402, F401

@@ -1,16 +1,19 @@
 """The server as an operator sees it: start, readiness, metrics, signals, bad peers, publishers that vanish and return."""
 
 import os
+import pathlib
 import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import media
 from frames import FOLDER, Reader, http_flv, is_live
 from harness import TOP, Background, Failure, Server, case, eventually, publish, run
 
+HERE = pathlib.Path(__file__).resolve().parent
 FIXTURE = FOLDER / "h264_aac.flv"
 
 
@@ -122,8 +125,11 @@ ATTACKS = [
 ]
 
 
-@case("make run: the demo plays, Ctrl-C ends server and demo", weight=2, seconds=90)
+@case("make run: the demo plays, public SDKs drive it with the keys it prints, Ctrl-C ends all", weight=2, seconds=120)
 def demo(context):
+    recipe = run(["make", "-n", "run"], 20, cwd=TOP)[0].decode()
+    if "WEIR=target/release/weir tests/demo.sh" not in recipe:
+        raise Failure(f"`make run` starts something else: {recipe}")
     server = Server(context.weir)
     server.folder.mkdir(exist_ok=True)
     # The script is what `make run` starts after building; its own defaults are wanted, but not its ports and folder.
@@ -146,6 +152,7 @@ def demo(context):
             for url in cameras:
                 if not any(found["codec_type"] == "video" for found in media.probe(url, 15, "-read_intervals", "%+1")[0].values()):
                     raise Failure(f"no picture at {url}")
+            drive(server, said)
             group = descendants(script.process.pid)
             os.killpg(script.process.pid, signal.SIGINT)
             script.wait(20)
@@ -154,6 +161,17 @@ def demo(context):
                 raise Failure(f"still running after Ctrl-C: {left}")
     finally:
         server.remove()
+
+
+def drive(server, said):
+    """The public SDKs and a script after the interface document, unchanged, with the key that was printed."""
+    keys = dict(re.findall(r"AccessKey(Id|Secret)\s+(\S+)", said))
+    if set(keys) != {"Id", "Secret"}:
+        raise Failure(f"no access key is printed: {said}")
+    for name, endpoint in (("plain.py", server.http("/")), ("sdk.py", f"127.0.0.1:{server.http_port}")):
+        run([sys.executable, HERE / name, endpoint, keys["Id"], keys["Secret"]], 60)
+        if said.count(keys["Secret"]) != 1:
+            raise Failure("the secret is printed more than once")
 
 
 def told(script):

@@ -3,4 +3,5 @@
 #[cfg(feature = "av")]
 mod av;
 mod crowd;
+mod paths;
 mod support;

@@ -2,7 +2,8 @@
 //!
 //! They are kept in memory; [`log`](super::log) writes each behind a file before its request is answered, so that a process
 //! that is killed leaves all of them to the next. Where that cannot be trusted (the machine lost its power, the disk was full,
-//! the files are gone) requests that were signed before the start are refused instead: see [`Nonces::floor`].
+//! the files are gone) requests that were signed before the start are refused instead: see [`Nonces::floor`]. Servers that share a
+//! database take each nonce there as well ([`Store::take_nonce`](crate::store::Store::take_nonce)).
 
 use super::WINDOW;
 use super::log::Log;
@@ -38,13 +39,19 @@ pub enum Refused {
 
 /// A nonce that was used, as it is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// The minute since 1970 after which it may be forgotten.
-    pub(super) until: u32,
+    pub until: u32,
     /// The hash of the key's id.
-    pub(super) key: u64,
+    pub key: u64,
     /// The hash of the nonce.
-    pub(super) nonce: u64,
+    pub nonce: u64,
+}
+
+/// What is remembered of a nonce of a request that was made at `time`, both in unix seconds.
+pub fn entry(key: &str, nonce: &str, time: i64, now: i64) -> Entry {
+    // A replay carries the same time, as it is signed; another request with this nonce is refused for a whole window from now.
+    Entry { until: minute(time.max(now) + WINDOW).saturating_add(1), key: hash(key), nonce: hash(nonce) }
 }
 
 impl Nonces {
@@ -74,8 +81,7 @@ impl Nonces {
 
     /// Takes a nonce of a request that was made at `time`, both in unix seconds; the request is known to be genuine and fresh.
     pub fn take(&self, key: &str, nonce: &str, time: i64, now: i64) -> Result<(), Refused> {
-        // A replay carries the same time, as it is signed; another request with this nonce is refused for a whole window from now.
-        let entry = Entry { until: minute(time.max(now) + WINDOW).saturating_add(1), key: hash(key), nonce: hash(nonce) };
+        let entry = entry(key, nonce, time, now);
         let mut used = self.keys.entry(entry.key).or_default();
         used.forget(now);
         if used.seen.contains(&entry.nonce) {

@@ -167,6 +167,9 @@ macro_rules! handler {
     };
 }
 
+/// The first segment of the paths that [`Cloud::router`] answers.
+pub const SEGMENTS: &[&str] = &["v1"];
+
 impl Cloud {
     /// Goes on with what ran before, as a task of `tasks`, and answers by [`router`](Cloud::router).
     pub fn start(api: Api, settings: Settings, recorders: Arc<dyn Recorders>, tasks: &Tasks) -> Cloud {

@@ -30,6 +30,9 @@ const COUNT_MAX: i64 = 1_000_000;
 /// The longest licenseKey and creator, in characters.
 const TEXT_MAX: usize = 128;
 
+/// The first segment of the paths that [`router`] answers.
+pub const SEGMENTS: &[&str] = &["dabiz"];
+
 /// The routes.
 pub fn router(api: Api) -> Router {
     macro_rules! face {

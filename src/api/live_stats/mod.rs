@@ -31,6 +31,9 @@ const SPAN: i64 = 31 * DAY;
 /// How far a query may look back.
 const BACK: i64 = 90 * DAY;
 
+/// The first segments of the paths that [`router`] answers.
+pub const SEGMENTS: &[&str] = &["v2", "v3"];
+
 /// The routes.
 pub fn router(api: Api) -> Router {
     let door = Door::new(api);

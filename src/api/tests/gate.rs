@@ -321,6 +321,9 @@ async fn playbacks_open_with_their_own_url_while_their_owner_and_group_may() {
 async fn the_open_list_holds_where_no_group_has_the_application() {
     let door = Door::new(Playback::default(), &["*"]).await;
     assert_eq!(door.ask(Act::Publish, "rtmp", "/live/anything", "").await, Ok(()));
+    // Where the server answers itself nothing could be played.
+    door.desk.api.book().take(["past"].into());
+    assert!(matches!(door.ask(Act::Publish, "rtmp", "/past/anything", "").await, Err(Denied::Forbidden(why)) if why.contains("/past")));
     door.desk.group(&root(), "rtmp").await;
     assert!(door.ask(Act::Publish, "rtmp", "/live/anything", "").await.is_err());
     assert_eq!(door.ask(Act::Play, "flv", "/free/anything.flv", "").await, Ok(()));

@@ -150,7 +150,44 @@ async fn hostile_requests_are_answered_in_order() {
     let many = format!("/?Action=DescribeGroups&{}", "a=1&".repeat(600));
     desk.send(http::Request::get(many).body(Body::empty()).unwrap()).await.refused(400, "InvalidParameter");
     let long = http::Request::post("/").body(Body::from(vec![b'a'; (1 << 20) + 1])).unwrap();
-    desk.send(long).await.refused(400, "InvalidParameter");
+    desk.send(long).await.refused(413, "RequestEntityTooLarge");
+    // Bodies that HTTP gave up: too long for it, too slow for it, broken off.
+    for (error, status, code) in [
+        (Box::new(crate::edge::http::Late) as Box<dyn std::error::Error + Send + Sync>, 408, "RequestTimeout"),
+        (std::io::Error::other("reset").into(), 400, "InvalidRequest"),
+    ] {
+        let frames = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"Action=")), Err(error)]);
+        desk.send(http::Request::post("/").body(Body::from_stream(frames)).unwrap()).await.refused(status, code);
+    }
+    let limited = http_body_util::Limited::new(Body::from(vec![b'a'; 100]), 10);
+    desk.send(http::Request::post("/").body(Body::new(limited)).unwrap()).await.refused(413, "RequestEntityTooLarge");
+}
+
+#[tokio::test]
+async fn what_never_became_a_call_is_answered_as_calls_are() {
+    use super::super::dispatch::early;
+    use crate::edge::http::Refusal;
+    let desk = Desk::new().await;
+    let openapi = super::super::openapi::document("/");
+    for (status, expected, code) in [
+        (408, 408, "RequestTimeout"),
+        (431, 431, "RequestHeaderTooLarge"),
+        (414, 431, "RequestHeaderTooLarge"),
+        (400, 400, "InvalidRequest"),
+        (503, 503, "ServiceUnavailable"),
+    ] {
+        let refusal = Refusal::new(http::StatusCode::from_u16(status).unwrap(), "so it is");
+        assert!(early(&desk.api, "/live/a.flv", &refusal).is_none());
+        let (head, body) = early(&desk.api, "/", &refusal).unwrap().into_parts();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((head.status.as_u16(), body["Code"].as_str()), (expected, Some(code)));
+        assert_eq!(head.headers["content-type"], "application/json; charset=utf-8");
+        assert_eq!(body["RequestId"].as_str(), head.headers["x-request-id"].to_str().ok());
+        assert!(body["Message"].as_str().unwrap().contains("so it is"));
+        let range = if expected < 500 { "4XX" } else { "5XX" };
+        let documented = &openapi["paths"]["/#Action=CreateGroup"]["get"]["responses"];
+        assert!(documented.get(expected.to_string()).or(documented.get(range)).is_some(), "{expected}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use super::super::NOUNS;
 use super::super::action::{Entry, Who};
+use super::super::param::Value as _;
 use super::super::plane::Refusal;
+use super::super::value::Id;
 use super::{Answer, Desk, Signer, root, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,7 +31,14 @@ async fn world(desk: &Desk, by: &Signer) -> Objects {
     let pushed = desk.pushed(by, &rtmp).await;
     let bind = [("TemplateId", template.as_str()), ("InstanceId", &rtmp), ("InstanceType", "group")];
     desk.call(by, "BindTemplate", &bind).await.ok();
+    // Codes of upper platforms are unique: the number of those that are there makes one.
+    let number = text(&desk.call(by, "CreateDirectory", &[("GroupId", &gb), ("Name", "n")]).await.ok()["Id"]);
+    let number = format!("{:010}", number.parse::<u64>().unwrap() % 10_000_000_000);
+    let (server, local) = (format!("3400000000{number}"), format!("3401000000{number}"));
+    let upper = [("Name", "u"), ("Host", "up.example.com"), ("Port", "5060"), ("ServerGbId", server.as_str()), ("LocalGbId", &local)];
+    let upper = text(&desk.call(by, "CreateUpperPlatform", &upper).await.ok()["Id"]);
     let all = [
+        ("Upper", upper),
         ("Group", rtmp),
         ("gb", gb),
         ("Device", device),
@@ -52,6 +61,8 @@ fn noun(action: &str, name: &str) -> Option<&'static str> {
     }
     match name {
         "ParentId" => Some("Directory"),
+        "Id" if action.contains("Upper") => Some("Upper"),
+        "Id" if action.contains("Voice") => Some("Device"),
         "InstanceId" => Some("Group"),
         "Id" | "ID" if action.contains("VsStream") => Some("pushed"),
         "Id" | "ID" => Some(NOUNS.into_iter().rev().find(|n| action.contains(n) || action.contains(&n[..n.len() - 1])).unwrap_or("Stream")),
@@ -92,6 +103,7 @@ async fn snapshot(desk: &Desk, by: &Signer, objects: &Objects) -> Vec<Value> {
         ("DescribeDevices", vec![("GroupId", objects["gb"].as_str())]),
         ("DescribeDeviceChannels", vec![("Id", objects["Device"].as_str())]),
         ("DescribeDirectories", vec![("GroupId", objects["gb"].as_str())]),
+        ("DescribeUpperPlatforms", vec![]),
         ("DescribeTemplates", vec![]),
         ("DescribeTemplates", vec![("InstanceId", objects["Group"].as_str())]),
     ] {
@@ -100,6 +112,46 @@ async fn snapshot(desk: &Desk, by: &Signer, objects: &Objects) -> Vec<Value> {
         all.push(answer);
     }
     all
+}
+
+#[tokio::test]
+async fn no_application_is_called_like_a_path_of_the_server() {
+    let desk = Desk::new().await;
+    desk.api.book().take(["records", "v1"].into());
+    for (app, free) in [("records", false), ("v1", false), ("record", true), ("V1", true), ("live", true)] {
+        let pairs = [("Name", "g"), ("InProtocol", "rtmp"), ("OutProtocol", "flv"), ("App", app)];
+        let answer = desk.root("CreateGroup", &pairs).await;
+        match free {
+            true => drop(answer.ok()),
+            false => assert!(answer.refused(400, "InvalidParameter").contains("App"), "{app}"),
+        }
+    }
+}
+
+/// An id parameter that the tests of this file do not know would be tested with an id of nothing.
+#[test]
+fn every_id_names_an_object_of_these_tests() {
+    let known = ["Upper", "Group", "gb", "Device", "Channel", "Stream", "pushed", "Template", "Directory"];
+    for entry in entries() {
+        for spec in entry.params.iter().filter(|spec| spec.shape.sample == Id::SHAPE.sample) {
+            // Recordings are made by a worker that is not there.
+            let named = noun(entry.name, spec.name).is_some_and(|noun| known.contains(&noun)) || spec.name == "RecordingId";
+            assert!(named, "{}.{}", entry.name, spec.name);
+        }
+    }
+}
+
+/// What the owner of the objects is answered: they are there, so that the refusals of others are about whose they are.
+#[tokio::test]
+async fn every_action_finds_its_own_objects() {
+    let desk = Desk::new().await;
+    let owner = desk.tenant("a").await;
+    for entry in entries() {
+        let objects = world(&desk, &owner).await;
+        let Some(answer) = call(&desk, &owner, entry, &objects).await else { continue };
+        let code = answer.body["Code"].as_str().unwrap_or_default();
+        assert!(!code.starts_with("ResourceNotFound."), "{}: {}", entry.name, answer.body);
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::reply::Refusal;
 use bytes::BytesMut;
-use http::{HeaderName, HeaderValue, Request, StatusCode, Version, request};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, request};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -54,8 +54,57 @@ pub async fn read<S: AsyncRead + Unpin>(io: &mut S, buffer: &mut BytesMut, most:
     }
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large")
+/// The head is longer than what is taken, or has too many lines.
+pub fn too_large() -> Refusal {
+    Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's head is too large: long parameters belong into a form")
+}
+
+/// What comes behind a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// A body of this length, then the next head.
+    Body(u64),
+    /// A body that says itself where it ends, or another protocol.
+    Anything,
+}
+
+/// What comes behind this head (RFC 9112 §6.3); lengths that contradict themselves are refused, as nobody could tell where the
+/// request ends.
+pub fn follows(request: &request::Parts) -> Result<Follows, Refusal> {
+    let bad = |why: &str| Err(Refusal::new(StatusCode::BAD_REQUEST, why));
+    let mut length = None;
+    for value in request.headers.get_all(header::CONTENT_LENGTH) {
+        let digits = value.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+        let Some(said) = digits.and_then(|text| text.parse::<u64>().ok()).filter(|said| *said < u64::MAX - 2) else {
+            return bad("Content-Length is no length");
+        };
+        if length.replace(said).is_some_and(|before| before != said) {
+            return bad("Content-Length is given twice, and differs");
+        }
+    }
+    if let Some(coding) = request.headers.get_all(header::TRANSFER_ENCODING).iter().next_back() {
+        let last = coding.to_str().ok().and_then(|text| text.rsplit(',').next()).map(str::trim);
+        if request.version != Version::HTTP_11 || !last.is_some_and(|last| last.eq_ignore_ascii_case("chunked")) {
+            return bad("Transfer-Encoding must be chunked, in HTTP/1.1");
+        }
+        return Ok(Follows::Anything);
+    }
+    if request.method == Method::CONNECT || request.headers.contains_key(header::UPGRADE) {
+        return Ok(Follows::Anything);
+    }
+    Ok(Follows::Body(length.unwrap_or(0)))
+}
+
+/// The path that a request names of which only this much came; `None` where that cannot be seen.
+pub fn path(read: &[u8]) -> Option<&str> {
+    let line = read.split(|b| matches!(b, b'\r' | b'\n')).find(|line| !line.is_empty())?;
+    let mut words = line.splitn(3, |b| *b == b' ');
+    let (method, target) = (words.next()?, words.next()?);
+    if method.is_empty() || !method.iter().all(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let target = target.split(|b| *b == b'?').next()?;
+    std::str::from_utf8(target).ok().filter(|path| path.starts_with('/'))
 }
 
 /// The head at the start of `buffer`; `None` until it is there whole.
@@ -69,6 +118,9 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Head>, Refusal> {
         Err(httparse::Error::TooManyHeaders) => return Err(too_large()),
         Err(e) => return Err(bad(format!("this is no HTTP request: {e}"))),
     };
+    if parsed.path.is_some_and(|path| path.len() >= usize::from(u16::MAX) - 1) {
+        return Err(Refusal::new(StatusCode::URI_TOO_LONG, "the request's address is too long: long parameters belong into a form"));
+    }
     let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     let mut request = Request::builder().method(parsed.method.unwrap_or_default()).uri(parsed.path.unwrap_or_default()).version(version);
     if let Some(all) = request.headers_mut() {
@@ -98,6 +150,24 @@ mod tests {
         assert_eq!(head.request.headers.get_all("accept").iter().count(), 2);
         let head = parse(b"GET http://host:80/live/a.flv HTTP/1.0\r\n\r\n").unwrap().unwrap();
         assert_eq!((head.request.uri.path(), head.request.version), ("/live/a.flv", Version::HTTP_10));
+    }
+
+    #[test]
+    fn the_path_is_seen_as_soon_as_it_came() {
+        let cases: [(&[u8], Option<&str>); 9] = [
+            (b"GET /?Action=Descri", Some("/")),
+            (b"POST / HTTP/1.1\r\nHo", Some("/")),
+            (b"\r\nGET /live/a.flv?x", Some("/live/a.flv")),
+            (b"GET /live", Some("/live")),
+            (b"GET ", None),
+            (b"GET", None),
+            (b"\x16\x03\x01 / ", None),
+            (b"GET http://h/ HTTP/1.1\r\n", None),
+            (b"", None),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(path(bytes), expected, "{}", String::from_utf8_lossy(bytes));
+        }
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! [`Http::serve`]. What is *not* here: cutting segments, making pictures and WebRTC's media
 //! ([`Segments`], [`Pictures`] and [`Calls`] are the questions, others answer).
 
+mod fixed;
 mod flv;
 mod fmp4;
 mod head;
+mod heads;
 mod hls;
 mod io;
 mod listener;
@@ -20,6 +22,7 @@ mod reply;
 mod rtc;
 mod service;
 mod session_task;
+mod site;
 mod suffix;
 mod target;
 #[cfg(test)]
@@ -41,12 +44,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use viewers::Viewers;
 
+pub use fixed::Fixed;
+pub use heads::{Gate, Step};
 pub use hls::{Found, Segments};
 pub use low::{Listed, Until};
-pub use past::{Later, Listing, Past, Reel, Wanted};
+pub use past::{Later, Listing, Past, Reel, SEGMENTS as PASTS, Wanted};
 pub use picture::{Pictures, Taken};
 pub use reply::Refusal;
-pub use rtc::{Answering, Calls, Offer, Opened};
+pub use rtc::{Answering, Calls, Offer, Opened, SEGMENTS as CALLS};
+pub use service::Late;
+pub use site::{Early, Site};
 pub use suffix::Suffixes;
 
 crate::settings! {

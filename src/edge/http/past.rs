@@ -30,6 +30,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// The first segment of the paths that [`Http::pasts`] answers.
+pub const SEGMENTS: &[&str] = &["past"];
 /// The query parameter that carries the pass.
 const PASS: &str = "past";
 /// How long a pass is good, seconds.

@@ -129,7 +129,7 @@ pub fn websocket(accept: &str) -> Response<Body> {
 
 /// Status line and headers for a raw socket; `body` is what follows, if it is known. Without one, and unless it is an
 /// upgrade, the end of the connection ends the answer.
-pub fn head(response: &Response<Body>, body: Option<usize>) -> Bytes {
+pub fn head<B>(response: &Response<B>, body: Option<usize>) -> Bytes {
     let mut out = BytesMut::with_capacity(512);
     let status = response.status();
     let reason = status.canonical_reason().unwrap_or("Unknown");

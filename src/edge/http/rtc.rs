@@ -60,6 +60,8 @@ pub trait Calls: Send + Sync {
 
 /// Larger than any offer.
 const BODY: usize = 256 << 10;
+/// The first segment of the paths that [`Http::calls`] answers.
+pub const SEGMENTS: &[&str] = &["rtc"];
 /// Where sessions are.
 const SESSIONS: &str = "/rtc/v1/session/";
 

@@ -1,10 +1,12 @@
 //! What hyper brings: ordinary requests, and those for streams on a connection that was used for something else before.
 
-use super::io::{Rewound, Transport};
+use super::head;
+use super::heads::Heads;
+use super::io::Transport;
 use super::reply::{self, Refusal};
+use super::site::Site;
 use super::target::{Container, Target};
 use super::{Http, play};
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -27,10 +29,13 @@ use tower::Service;
 /// Between a player's task and hyper, on connections that hyper owns.
 const PIPE: usize = 64 << 10;
 
+/// What HTTP answers by itself, whoever else is there: `/healthz`, `/readyz`, `/metrics`.
+pub(super) const OWN: [&str; 3] = ["healthz", "readyz", "metrics"];
+
 /// Answers the requests of one connection. Cheap to clone.
 pub struct Requests<S> {
     http: Http,
-    router: Router,
+    site: Site,
     peer: SocketAddr,
     /// What the connection holds; a WebSocket takes it along when it leaves hyper.
     keep: Arc<dyn Send + Sync>,
@@ -39,18 +44,31 @@ pub struct Requests<S> {
 
 impl<S: Transport> Requests<S> {
     /// For one connection.
-    pub fn new(http: Http, router: Router, peer: SocketAddr, keep: Arc<dyn Send + Sync>) -> Requests<S> {
-        Requests { http, router, peer, keep, transport: PhantomData }
+    pub fn new(http: Http, site: Site, peer: SocketAddr, keep: Arc<dyn Send + Sync>) -> Requests<S> {
+        Requests { http, site, peer, keep, transport: PhantomData }
     }
 
     /// Answers one request.
     pub async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
         if self.http.stop().is_requested() {
-            return Ok(Refusal::stopping().response(self.http.settings(), &head.headers));
+            let stopping = Refusal::stopping();
+            return Ok(match (self.site.early)(head.uri.path(), &stopping) {
+                Some(response) => response.map(Body::from),
+                None => stopping.response(self.http.settings(), &head.headers),
+            });
         }
-        let target = Target::parse(head.uri.path());
-        Ok(match target {
+        // Where such a request ends is hyper's to know: the heads behind it are not read before.
+        let last = head::follows(&head) == Ok(head::Follows::Anything);
+        let mut response = self.target(head, body).await;
+        if last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+
+    async fn target(&self, head: request::Parts, body: Incoming) -> Response<Body> {
+        match Target::parse(head.uri.path()) {
             Target::Live(key, container) => self.live(Request::from_parts(head, body), &key, container).await,
             Target::Playlist(key) => self.http.playlist(&head, &key, self.peer).await,
             Target::Piece(key, piece) => self.http.piece(&head, &key, piece).await,
@@ -59,7 +77,7 @@ impl<S: Transport> Requests<S> {
                 Some(response) => response,
                 None => self.rest(head, body).await,
             },
-        })
+        }
     }
 
     /// Everything that others brought: the API, the console.
@@ -69,7 +87,7 @@ impl<S: Transport> Requests<S> {
         let mut request = Request::from_parts(head, Body::new(limited));
         request.extensions_mut().insert(axum::extract::ConnectInfo(self.peer));
         // A router is always ready.
-        let Ok(response) = self.router.clone().call(request).await;
+        let Ok(response) = self.site.router.clone().call(request).await;
         response
     }
 
@@ -94,9 +112,10 @@ impl<S: Transport> Requests<S> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.http.tasks().spawn("websocket", async move {
                 let Ok(upgraded) = upgrade.await else { return };
-                if let Ok(parts) = upgraded.downcast::<TokioIo<Rewound<S>>>() {
-                    let (early, io) = parts.io.into_inner().into_parts();
-                    let early = [early, parts.read_buf].concat().into();
+                if let Ok(parts) = upgraded.downcast::<TokioIo<Heads<S>>>() {
+                    let (early, Some(io)) = parts.io.into_inner().into_parts() else { return };
+                    // What hyper read came before what it did not.
+                    let early = [&parts.read_buf[..], &early[..]].concat().into();
                     http.start(io, early, admitted, Box::new(keep), false).await;
                 }
             });
@@ -123,13 +142,13 @@ impl Http {
             Some(response)
         };
         let asks = matches!(head.method, Method::GET | Method::HEAD);
-        match head.uri.path() {
-            "/healthz" if asks => text(StatusCode::OK, "ok\n".to_owned()),
-            "/readyz" if asks => match (self.parts().ready)() {
+        match OWN.into_iter().find(|name| head.uri.path().strip_prefix('/') == Some(*name))? {
+            "healthz" if asks => text(StatusCode::OK, "ok\n".to_owned()),
+            "readyz" if asks => match (self.parts().ready)() {
                 Ok(()) => text(StatusCode::OK, "ready\n".to_owned()),
                 Err(why) => Some(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why).response(self.settings(), &head.headers)),
             },
-            "/metrics" if asks && self.settings().metrics => {
+            "metrics" if asks && self.settings().metrics => {
                 let mut response = text(StatusCode::OK, self.metrics())?;
                 let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
                 response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -139,6 +158,11 @@ impl Http {
         }
     }
 }
+
+/// A body of which nothing came for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the request's body did not come in time")]
+pub struct Late;
 
 /// A request body that fails when nothing of it comes for too long.
 struct Timed {
@@ -164,7 +188,7 @@ impl HttpBody for Timed {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         ready!(self.sleep.as_mut().poll(cx));
-        Poll::Ready(Some(Err("the request's body did not come in time".into())))
+        Poll::Ready(Some(Err(Late.into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,6 +3,7 @@
 //! A router cannot have the same pattern twice, so each part brings a router of its own and names its suffixes; what is not
 //! claimed is not found. FLV and classic HLS never come here: they are answered before, from the raw socket.
 
+use super::fixed::Fixed;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
@@ -32,12 +33,17 @@ impl Suffixes {
         self
     }
 
-    /// Answers by suffix what `first` has no route for.
-    pub fn after(self, first: Router) -> Router {
-        let table = Arc::new(self.table);
-        first.fallback(move |request: Request<Body>| {
-            let table = table.clone();
+    /// Answers by suffix what is none of the fixed paths.
+    pub fn after(self, first: Fixed) -> Router {
+        let shared = Arc::new((first, self.table));
+        Router::new().fallback(move |request: Request<Body>| {
+            let shared = shared.clone();
             async move {
+                let (first, table) = &*shared;
+                let request = match first.answer(request).await {
+                    Ok(response) => return response,
+                    Err(request) => request,
+                };
                 match suffix(request.uri().path()).and_then(|suffix| table.get(suffix)) {
                     Some(router) => {
                         // A router is always ready.
@@ -72,7 +78,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_suffix_decides_and_routes_come_first() {
-        let first = Router::new().route("/records/{*path}", get(|| async { "a record" }));
+        let records = Router::new().route("/records/{*path}", get(|| async { "a record" }));
+        let first = Fixed::new().add(&["records"], records);
         let of = |text: &'static str| Router::new().route("/{app}/{file}", get(move || async move { text }));
         let router = Suffixes::new().add("jpg", of("a picture")).add("whep", of("an offer")).after(first);
         assert_eq!(ask(&router, "/live/a.jpg").await, (StatusCode::OK, "a picture".to_owned()));

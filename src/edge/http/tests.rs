@@ -125,7 +125,10 @@ async fn rig_with(settings: Settings, clock: Clock, tls: Option<tokio_rustls::Tl
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let router = Router::new().route("/api", get(|| async { "api" })).route("/echo", post(|body: Bytes| async move { body }));
-    http.serve(listener, tls, Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films()).after(router.merge(http.pasts())));
+    let fixed = Fixed::new().add(&["api", "echo"], router).add(PASTS, http.pasts());
+    let early: Early = Arc::new(|path, refusal| (path == "/").then(|| http::Response::new(format!("api: {}", refusal.status).into())));
+    let router = Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films()).after(fixed);
+    http.serve(listener, tls, Site { router, early });
     Rig { http, painter, registry, sessions, rules, clock, ready, at, tasks }
 }
 
@@ -448,6 +451,46 @@ async fn slow_and_large_and_broken_heads_lose_their_connection_and_nobody_else_n
     assert!(broke >= Some(7), "{broke:?}");
 }
 
+/// Whatever is wrong with a head, and however often the connection was used before: there is a body, and it says so in the words
+/// of whom the path belongs to.
+#[tokio::test]
+async fn early_refusals_have_a_body_on_kept_connections_too() {
+    let rig = rig(Settings::default()).await;
+    let warm = "GET /api HTTP/1.1\r\nHost: h\r\n\r\n";
+    let body = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
+    let cases = [
+        (format!("GET /?Action=A&Name={} HTTP/1.1\r\n\r\n", "%E8".repeat(9_000)), "431", "api: 431 "),
+        (format!("GET /?{}", "a".repeat(100_000)), "431", "api: 431 "),
+        (format!("POST / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(80)), "431", "api: 431 "),
+        ("POST / HTTP/1.1\r\nContent-Length: five\r\n\r\n".to_owned(), "400", "api: 400 "),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned(), "400", "api: 400 "),
+        (format!("GET /live/{} HTTP/1.1\r\n\r\n", "a".repeat(20_000)), "431", "the request's head is too large"),
+        ("POST /echo HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(), "400", "Transfer-Encoding must be chunked"),
+    ];
+    for before in ["", warm, body] {
+        for (request, status, said) in &cases {
+            let mut client = rig.connect().await;
+            if !before.is_empty() {
+                client.write_all(before.as_bytes()).await.unwrap();
+                assert!(head(&mut client).await.starts_with("HTTP/1.1 200 "));
+                let mut bytes = vec![0; if before == warm { 3 } else { 5 }];
+                client.read_exact(&mut bytes).await.unwrap();
+            }
+            client.write_all(request.as_bytes()).await.unwrap();
+            let answer = String::from_utf8_lossy(&rest(&mut client).await).into_owned();
+            let (start, told) = (answer.starts_with(&format!("HTTP/1.1 {status} ")), answer.contains(&format!("\r\n\r\n{said}")));
+            assert!(start && told, "{before:?} {} -> {answer:?}", &request[..20]);
+        }
+    }
+    // A body that says itself where it ends is read as ever, and is the last one.
+    let chunked = "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let answer = rig.send(format!("{warm}{chunked}")).await;
+    assert!(answer.contains("\r\n\r\nabcde") && answer.contains("connection: close"), "{answer}");
+    // An upgrade that nobody wants is an ordinary request.
+    let answer = rig.send(format!("GET /api HTTP/1.1\r\n{UPGRADE}")).await;
+    assert!(answer.ends_with("api"), "{answer}");
+}
+
 #[tokio::test]
 async fn bodies_are_bounded_in_size_and_time() {
     let rig = rig(Settings { body_max: Size(1000), body_time: Span::millis(200), ..Settings::default() }).await;
@@ -467,7 +510,7 @@ async fn connections_are_limited_overall_and_from_one_address() {
         tokio::task::yield_now().await;
     }
     let answer = String::from_utf8_lossy(&rest(&mut rig.connect().await).await).into_owned();
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after") && answer.contains("Content-Length: 28"), "{answer}");
     drop(two);
     while rig.http.limits().now() > 1 {
         tokio::task::yield_now().await;

@@ -26,6 +26,7 @@ mod group_;
 mod kill;
 mod license;
 mod list_;
+mod nonce;
 mod open;
 mod position;
 mod record;

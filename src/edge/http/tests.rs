@@ -126,7 +126,10 @@ async fn rig_with(settings: Settings, clock: Clock, tls: Option<tokio_rustls::Tl
     let at = listener.local_addr().unwrap();
     let router = Router::new().route("/api", get(|| async { "api" })).route("/echo", post(|body: Bytes| async move { body }));
     let fixed = Fixed::new().add(&["api", "echo"], router).add(PASTS, http.pasts());
-    let early: Early = Arc::new(|path, refusal| (path == "/").then(|| http::Response::new(format!("api: {}", refusal.status).into())));
+    let early: Early = Arc::new(|path, refusal| {
+        let answer = || http::Response::builder().status(refusal.status).body(format!("api: {}", refusal.status).into()).unwrap();
+        (path == "/").then(answer)
+    });
     let router = Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films()).after(fixed);
     http.serve(listener, tls, Site { router, early });
     Rig { http, painter, registry, sessions, rules, clock, ready, at, tasks }

@@ -170,6 +170,45 @@ suite! {
             read.extend(portion.iter().map(|d| d.id));
         }
         assert_eq!(read, made);
+        assert_eq!(b.store.devices_after(after, 3).await.unwrap(), []);
+    }
+
+    async fn a_portion_holds_what_single_devices_do(b) {
+        let group = b.gb_group(Scope::Operator).await;
+        let plain = b.device(group.id, Kind::Platform, 1).await;
+        let draft = device::Draft {
+            parent: Some(plain.id),
+            name: "门口 \"1\" \\ \u{1f4f7}\u{1}".to_owned(),
+            description: "a\nb\tc".to_owned(),
+            auto_start: true,
+            ip: "192.0.2.7".to_owned(),
+            port: Some(65_535),
+            username: "'; --".to_owned(),
+            password: Some(Secret("p\"ass".to_owned())),
+            vendor: "v".to_owned(),
+            longitude: "118.25".to_owned(),
+            latitude: "-31.5".to_owned(),
+            auto_pos: true,
+            pos_interval: 5,
+            alarm_method: "5,7".to_owned(),
+            params: r#"{"media":"tcp"}"#.to_owned(),
+            ..device::Draft::new(group.id, Kind::Ied, code(2))
+        };
+        let full = b.store.create_device(Scope::Operator, draft).await.unwrap();
+        let registration = device::Registration {
+            source: "192.0.2.7:5060".parse().unwrap(),
+            transport: device::Transport::Tcp,
+            contact: "<sip:34020000001320000002@192.0.2.7:5060>".to_owned(),
+            at: 1_760_000_000_000,
+            agent: "camera \"x\"".to_owned(),
+            expires: 1_760_000_003_600_000,
+            version: Some("3.0".to_owned()),
+        };
+        let on = device::Change { id: full.id, status: Status::On, at: Time(1_760_000_000_001), registration: Some(registration) };
+        b.store.set_device_states(vec![on]).await.unwrap();
+        let single = [b.store.device(Scope::Operator, plain.id).await.unwrap(), b.store.device(Scope::Operator, full.id).await.unwrap()];
+        assert!(single[1].registration.is_some() && single[1].password.is_some());
+        assert_eq!(b.store.devices_after(None, 10).await.unwrap(), single);
     }
 
     async fn directories_form_a_tree(b) {

@@ -78,6 +78,7 @@ impl Server {
         let shelf = open_shelf(&config, &store, &clock).await?;
         let stills = av::Stills::new(&config.av, &core);
         let snapshots = Snapshots::start(pictures(&config, (&store, &registry, &clock), &shelf, av::Stills::new(&config.av, &core)), &core);
+        let recorder = open_recorder(&config, (&registry, &store), shelf.clone(), &core).await?;
         let shift = open_shift(&config, &registry, &store, &core)?;
 
         let parts = http::Parts {
@@ -88,7 +89,7 @@ impl Server {
             segments: Arc::new(hls::Hls::new(&config.hls, &registry, &core)),
             pictures: Arc::new(Jpeg(stills.clone())),
             past: Arc::new(shift),
-            figures: figures(&shelf, &snapshots),
+            figures: figures(&shelf, &snapshots, &recorder),
             calls: webrtc::open(&config, &registry, &edges)?,
             ready: readiness(&ready),
         };
@@ -109,7 +110,6 @@ impl Server {
         let files = base.files(shelf.clone(), &places);
         let routes = http.shared(files.router());
         let devices = open_gb28181(&config, (&registry, &sessions), &store, &clock, &edges).await?;
-        let recorder = open_recorder(&config, (&registry, &store), shelf.clone(), places.host.clone(), &core);
         let workers: api::start::Workers = (Arc::new(recorder.clone()), Arc::new(Album(snapshots)));
         let parts = (Arc::new(devices) as Arc<dyn plane::Devices>, Arc::new(files) as Arc<dyn plane::Files>, workers);
         let api = base.api(config.api.clone(), places, parts, console::front(&config.console), &core);
@@ -229,12 +229,13 @@ fn pictures(config: &Config, (store, registry, clock): (&Store, &Registry, &Cloc
     }
 }
 
-/// What the shelf and the snapshots have for `/metrics`.
-fn figures(shelf: &Shelf, snapshots: &Snapshots) -> http::Figures {
-    let (shelf, snapshots) = (shelf.clone(), snapshots.clone());
+/// What the shelf, the snapshots and the recorder have for `/metrics`.
+fn figures(shelf: &Shelf, snapshots: &Snapshots, recorder: &Recorder) -> http::Figures {
+    let (shelf, snapshots, recorder) = (shelf.clone(), snapshots.clone(), recorder.clone());
     Arc::new(move || {
         let storage::Figures { waiting, waiting_bytes, uploaded, uploaded_bytes, failed, dropped, evicted, free } = shelf.figures();
         let snapshot::Counts { taken, failed: missed } = snapshots.counts();
+        let record::Counts { running, failing, refused, failed: unwritten, gaps, forced } = recorder.counts();
         let figure = |name, kind, help, value: u64| http::Figure { name, kind, help, value: value as f64 };
         vec![
             figure("weir_storage_waiting_files", "gauge", "Files that wait for buckets.", waiting),
@@ -245,6 +246,12 @@ fn figures(shelf: &Shelf, snapshots: &Snapshots) -> http::Figures {
             figure("weir_storage_dropped_files_total", "counter", "Files given up because too much waited: an alarm.", dropped),
             figure("weir_storage_evicted_records_total", "counter", "Records that gave way to a full disk: an alarm.", evicted),
             figure("weir_storage_free_bytes", "gauge", "Bytes that are free on the disk of records.", free),
+            figure("weir_recordings", "gauge", "Recordings that run.", running),
+            figure("weir_recordings_failing", "gauge", "Recordings that cannot write now, or have no room: an alarm.", failing),
+            figure("weir_recordings_refused_total", "counter", "Times that no file was begun for want of room: an alarm.", refused),
+            figure("weir_recording_failures_total", "counter", "Times that writing a recording failed: an alarm.", unwritten),
+            figure("weir_recording_gaps_total", "counter", "Gaps in recordings.", gaps),
+            figure("weir_recording_syncs_total", "counter", "Times that recordings were forced to the disk, all together.", forced),
             figure("weir_snapshots_total", "counter", "Pictures that were stored.", taken),
             figure("weir_snapshot_failures_total", "counter", "Pictures that could not be made or stored.", missed),
         ]
@@ -271,11 +278,25 @@ async fn open_gb28181(
     Ok(handle)
 }
 
-/// Starts to record what templates say.
-fn open_recorder(config: &Config, (registry, store): (&Registry, &Store), shelf: Shelf, domain: String, tasks: &Tasks) -> Recorder {
+/// Starts to record what templates say, and goes on with what was ordered.
+async fn open_recorder(config: &Config, (registry, store): (&Registry, &Store), shelf: Shelf, tasks: &Tasks) -> Result<Recorder, String> {
     let (settings, callbacks) = (config.record.clone(), config.callbacks.waiting);
-    let parts = record::Parts { settings, registry: registry.clone(), store: store.clone(), shelf, domain, callbacks };
-    Recorder::start(parts, tasks)
+    let room = Arc::new(Room(shelf.clone()));
+    let (registry, store, domain) = (registry.clone(), store.clone(), outside(config).host);
+    let parts = record::Parts { settings, registry, store, shelf, room, domain, callbacks };
+    Recorder::start(parts, tasks).await.map_err(|e| format!("recordings: {e}"))
+}
+
+/// What the recorder asks before it begins a file.
+struct Room(Shelf);
+
+impl record::Room for Room {
+    fn ask(&self, _: &Order) -> Result<(), record::Full> {
+        self.0.has_room().map_err(|error| {
+            let why = if let storage::Error::Full(why) = error { why } else { error.to_string() };
+            record::Full { limit: record::Limit::Disk, why }
+        })
+    }
 }
 
 /// Starts to keep the past of streams whose templates say so.
@@ -382,9 +403,9 @@ impl http::Pictures for Jpeg {
 
 /// Connects the API with the recorder.
 impl Recorders for Recorder {
-    fn start(&self, order: Order) -> Boxed<'_, Result<RecordingId, api::error::Error>> {
+    fn start(&self, order: Order, lasting: bool) -> Boxed<'_, Result<RecordingId, api::error::Error>> {
         Box::pin(async move {
-            self.record(order).await.map_err(|refused| match refused {
+            self.record(order, lasting).await.map_err(|refused| match refused {
                 record::Refused::Nothing => api::error::Error::invalid("FileFormat", "must name at least one format"),
                 record::Refused::Store(error) => error.into(),
                 record::Refused::Stopping => api::error::Error::unavailable(refused.to_string()),
@@ -392,8 +413,8 @@ impl Recorders for Recorder {
         })
     }
 
-    fn stop(&self, id: RecordingId) -> Boxed<'_, bool> {
-        Box::pin(Recorder::stop(self, id))
+    fn stop(&self, id: RecordingId) -> Boxed<'_, Result<bool, api::error::Error>> {
+        Box::pin(async move { Ok(Recorder::stop(self, id).await?) })
     }
 
     fn running(&self) -> Vec<Running> {
@@ -412,8 +433,8 @@ impl http::Past for Shift {
         Box::pin(async move { Shift::playlist(self, key, stretch, query).await.map_err(no_past) })
     }
 
-    fn piece<'a>(&'a self, key: &'a StreamKey, chunk: i64, n: Option<usize>) -> http::Later<'a, Bytes> {
-        Box::pin(async move { Shift::piece(self, key, chunk, n).await.map_err(no_past) })
+    fn piece<'a>(&'a self, key: &'a StreamKey, chunk: i64, n: Option<usize>, length: Option<u32>) -> http::Later<'a, Bytes> {
+        Box::pin(async move { Shift::piece(self, key, chunk, n, length).await.map_err(no_past) })
     }
 
     fn film<'a>(&'a self, key: &'a StreamKey, from: Timestamp, to: Timestamp) -> http::Later<'a, Arc<dyn http::Reel>> {

@@ -5,7 +5,7 @@ The tools are not part of this repository: they are looked for in ../shared/benc
 target/bench and built there. The server is pinned to core 0, everything else to core 1, in a network namespace of its own.
 Without the tools nothing is measured, and that is said.
 
-    benches/load/run.py --weir target/release/weir [--quick] [--what fanout,ingest,psin,devices,maxn] [--n 500,1000] [--reps 3]
+    benches/load/run.py --weir target/release/weir [--quick] [--what fanout,ingest,psin,record,devices,maxn] [--n 500,1000] [--reps 3]
 """
 
 import argparse
@@ -32,6 +32,8 @@ LEAST_RATE = 0.99
 MOST_INGEST_CPU = 0.3
 MOST_PS_CPU = 0.6
 MOST_PS_RSS_KB = 150.0
+MOST_RECORD_CPU = 1.10
+MOST_RECORD_RSS_KB = 1024.0
 MOST_KEEPALIVE_PCT = 25.0
 MOST_CATALOG_S = 10.0
 
@@ -40,7 +42,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weir", required=True)
     parser.add_argument("--quick", action="store_true", help="one run, 500 players, 200 publishers: minutes instead of an hour")
-    parser.add_argument("--what", default="", help="fanout, ingest, psin, devices, maxn; by default all, and without maxn if quick")
+    parser.add_argument("--what", default="", help="fanout, ingest, psin, record, devices, maxn; by default all, and without maxn if quick")
     parser.add_argument("--proto", default="rtmp,flv")
     parser.add_argument("--only", default="", help="of the servers only these, by comma")
     parser.add_argument("--n", default="")
@@ -55,7 +57,7 @@ def main():
         return
     args.n = [int(n) for n in (args.n or ("500" if args.quick else "100,500,1000")).split(",")]
     args.m = [int(m) for m in (args.m or ("200" if args.quick else "50,100,200")).split(",")]
-    args.what = args.what or ("fanout,ingest,psin,devices" if args.quick else "fanout,ingest,psin,devices,maxn")
+    args.what = args.what or ("fanout,ingest,psin,record,devices" if args.quick else "fanout,ingest,psin,record,devices,maxn")
     args.reps = args.reps or (1 if args.quick else 3)
     args.dur = args.dur or (8 if args.quick else 20)
     args.weir = str(pathlib.Path(args.weir).resolve())
@@ -69,6 +71,8 @@ def main():
         run.ingest()
     if "psin" in what:
         run.psin()
+    if "record" in what:
+        run.record()
     if "devices" in what:
         run.devices()
     if "maxn" in what:
@@ -194,6 +198,26 @@ class Run:
                     figures = f"s/Gbit={row['cpu_s_per_gbit']:.3f} rss={row['rss_kb_per_stream']:.0f}K/st cached={row['cached_kb'] / m:.0f}K/st dropped={row['udp_dropped']}"
                     print(f"{name:9s} M={m:4d} {figures}{noisy}", flush=True)
 
+    def record(self):
+        """200 streams, as they are and recorded, in turns."""
+        if not self.wanted("weir"):
+            return
+        for _ in range(self.args.reps):
+            for name, more in (("plain", ["--plain"]), ("recorded", [])):
+                line = [] if os.geteuid() == 0 else ["unshare", "-r"]
+                line += [self.tools / "ns.sh", TOP / "benches" / "load" / "recording.py", "--weir", self.args.weir]
+                line += ["--tools", self.tools, "--m", "200", "--dur", str(self.args.dur), *more]
+                done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+                said = done.stdout.decode(errors="replace").strip()
+                if done.returncode != 0:
+                    print(f"{name} record: FAILED: {said[-800:]}", flush=True)
+                    self.rows.append(dict(what="record", name=name, failed=True))
+                    continue
+                row = json.loads(said.splitlines()[-1])
+                self.rows.append({**row, "what": "record", "name": name})
+                figures = f"s/Gbit={row['cpu_s_per_gbit']:.4f} rss={row['rss_kb_per_stream']:.0f}K/st written={row['written_to_received']:.2f} syncs={row['syncs_per_s']:.1f}/s"
+                print(f"{name:9s} M={row['m']:4d} {figures}{' NOISY' if row['noisy'] else ''}", flush=True)
+
     def devices(self):
         """100,000 cameras that only tell that they are alive, and one platform with 100,000 channels."""
         if not self.wanted("weir"):
@@ -226,6 +250,7 @@ class Run:
         self.report_fanout()
         self.report_streams("ingest", "RTMP publishers of 1.015 Mbit/s, nobody watches", MOST_INGEST_CPU, None)
         self.report_streams("psin", "GB28181 senders (PS over RTP) of 1.015 Mbit/s", MOST_PS_CPU, MOST_PS_RSS_KB)
+        self.report_record()
         self.report_devices()
         self.report_most()
         noisy = sum(row.get("noisy", False) for row in self.rows)
@@ -236,6 +261,19 @@ class Run:
         print(f"figures kept in {os.path.relpath(kept, TOP)}")
         if failed:
             sys.exit(1)
+
+    def report_record(self):
+        get = lambda name, key: self.figures("record", key, name=name)
+        plain, recorded = get("plain", "cpu_s_per_gbit"), get("recorded", "cpu_s_per_gbit")
+        if not plain or not recorded:
+            return
+        ratio = statistics.median(recorded) / statistics.median(plain)
+        more = statistics.median(get("recorded", "rss_kb_per_stream")) - statistics.median(get("plain", "rss_kb_per_stream"))
+        missed = [what for what, is_missed in (("CPU", ratio > MOST_RECORD_CPU), ("RSS", more > MOST_RECORD_RSS_KB)) if is_missed]
+        print(f"\n### 200 RTMP publishers of 1.015 Mbit/s, recorded as MP4\n\nCPU s/Gbit {spread(recorded, 4)}, not recorded {spread(plain, 4)}: "
+              f"{ratio:.2f} × (at most {MOST_RECORD_CPU:.2f}); {more:.0f} KB more a stream (at most {MOST_RECORD_RSS_KB:.0f}); "
+              f"{spread(get('recorded', 'written_to_received'), 2)} bytes written for each received; "
+              f"{spread(get('recorded', 'syncs_per_s'), 1)} forced writes a second: {'missed: ' + ', '.join(missed) if missed else 'met'}")
 
     def report_devices(self):
         rows = {row["what"]: row for row in self.rows if row["what"] in ("keepalive", "catalog") and not row.get("failed")}

@@ -323,9 +323,10 @@ pub trait Devices: Send + Sync {
 /// ([`records_of_recording`](crate::store::Store::records_of_recording)).
 pub trait Recorders: Send + Sync {
     /// Records on demand, from the newest key frame in memory on, until it is stopped; a stream that nobody sends is waited for.
-    fn start(&self, order: recording::Order) -> Boxed<'_, Result<RecordingId, Error>>;
-    /// Ends a recording and waits, some seconds at most, until its files are closed; `false`: there is none of that id.
-    fn stop(&self, id: RecordingId) -> Boxed<'_, bool>;
+    /// `lasting`: after a restart of the server it goes on by itself, under the same id; else whoever ordered it orders it again.
+    fn start(&self, order: recording::Order, lasting: bool) -> Boxed<'_, Result<RecordingId, Error>>;
+    /// Ends a recording for good and waits, some seconds at most, until its files are closed; `false`: there is none of that id.
+    fn stop(&self, id: RecordingId) -> Boxed<'_, Result<bool, Error>>;
     /// All that runs, on demand or by templates.
     fn running(&self) -> Vec<Running>;
 }
@@ -335,11 +336,11 @@ pub trait Recorders: Send + Sync {
 pub struct NoRecorders;
 
 impl Recorders for NoRecorders {
-    fn start(&self, _: recording::Order) -> Boxed<'_, Result<RecordingId, Error>> {
+    fn start(&self, _: recording::Order, _: bool) -> Boxed<'_, Result<RecordingId, Error>> {
         Box::pin(async { Err(Error::unavailable("nothing is recorded on this server")) })
     }
-    fn stop(&self, _: RecordingId) -> Boxed<'_, bool> {
-        Box::pin(async { false })
+    fn stop(&self, _: RecordingId) -> Boxed<'_, Result<bool, Error>> {
+        Box::pin(async { Ok(false) })
     }
     fn running(&self) -> Vec<Running> {
         Vec::new()

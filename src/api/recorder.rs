@@ -22,10 +22,10 @@ const FILE: u32 = 3_600;
 actions!["Recordings", "按需录制": StartRecordStream, StopRecordStream, DescribeRecordStreams];
 
 action! {
-    /// Starts to record a stream on demand, from the newest key frame in memory on, until StopRecordStream. The stream need not be
-    /// on: it is waited for. How it is recorded is said by the template of TemplateId, else by the record template that is bound to the
+    /// Starts to record a stream on demand, from the newest key frame in memory on, until StopRecordStream, also across restarts of the
+    /// server. The stream need not be on: it is waited for. How it is recorded is said by the template of TemplateId, else by the record template that is bound to the
     /// stream or its group, else by the other parameters alone, which also win over a template.
-    /// zh: 按需启动流录制。按TemplateId指定的模板、流或空间绑定的录制模板、或其余参数录制，其余参数优先。
+    /// zh: 按需启动流录制，直至StopRecordStream，服务重启后自动继续。按TemplateId指定的模板、流或空间绑定的录制模板、或其余参数录制，其余参数优先。
     pub struct StartRecordStream {
         /// The stream's id.
         /// zh: 流ID。
@@ -124,11 +124,11 @@ reply! {
         /// When it began.
         /// zh: 录制开始时间。
         "StartTime" since: String,
-        /// Bytes written so far.
-        /// zh: 已写入字节数。
+        /// Bytes written so far, since the start of the server.
+        /// zh: 已写入字节数（自服务启动起）。
         "Size" bytes: i64,
-        /// Files finished so far.
-        /// zh: 已完成文件数。
+        /// Files finished so far, since the start of the server.
+        /// zh: 已完成文件数（自服务启动起）。
         "Files" files: i64,
     }
 }
@@ -147,7 +147,7 @@ impl Action for StartRecordStream {
         if let Some(running) = cx.recorders().running().iter().find(|r| twin(r)) {
             return Err(Error::status("Stream", format!("It is being recorded on demand already, by recording {}.", running.id)));
         }
-        let id = cx.recorders().start(order).await?;
+        let id = cx.recorders().start(order, true).await?;
         Ok(Started { id: id.to_string(), stream: stream.id.to_string() })
     }
 }
@@ -202,7 +202,7 @@ impl Action for StopRecordStream {
             return Err(Error::status("Stream", "It is not being recorded on demand."));
         }
         for id in ids {
-            cx.recorders().stop(id).await;
+            cx.recorders().stop(id).await?;
         }
         Ok(Done {})
     }

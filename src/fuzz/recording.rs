@@ -20,7 +20,12 @@ pub(super) fn recording(data: &[u8]) {
     if joint.splice(&index, 0..index.fragments(), 1 << 44, Timestamp::from_millis(5)) {
         assert_eq!(joint.fragments(), index.fragments());
         let _ = (joint.end(), index.begin(0), mp4::plan(&joint, None));
+        let begin = joint.lead(0).unwrap_or_default();
+        joint.clip(mp4::Window { from: begin + Timestamp::from_millis(700), to: begin + Timestamp::from_millis(1_500) });
+        let _ = mp4::plan(&joint, None);
     }
+    let (init, fragment) = data.split_at(data.len().min(index.whole() as usize / 2));
+    let _ = mp4::shorten(init, fragment, Timestamp::from_millis(500));
     let mut scan = flv::Scan::new(size);
     while let Some(range) = scan.wants() {
         scan.push(piece(range));

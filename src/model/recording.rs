@@ -91,6 +91,19 @@ impl Order {
     }
 }
 
+/// A recording on demand that was ordered and not stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    /// Its id.
+    pub id: RecordingId,
+    /// When it was ordered.
+    pub since: Time,
+    /// The number of its newest file.
+    pub sequence: u64,
+    /// What was ordered; the key of its bucket is stored elsewhere.
+    pub order: Order,
+}
+
 words! {
     /// What a recording does now.
     State {

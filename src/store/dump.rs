@@ -35,6 +35,7 @@ pub(super) const TABLES: &[&str] = &[
     "license_renewals",
     "license_renewed",
     "cloud_recordings",
+    "recordings",
     "deposits",
     "uppers",
     "upper_groups",

@@ -22,6 +22,13 @@ pub enum Noun {
     UpperPlatform,
 }
 
+impl Error {
+    /// There is no such object.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Error::NotFound { .. })
+    }
+}
+
 impl fmt::Display for Noun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

@@ -18,6 +18,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (7, "license", include_str!("migrations/0007_license.sql")),
     (8, "cloud", include_str!("migrations/0008_cloud.sql")),
     (9, "nonces", include_str!("migrations/0009_nonces.sql")),
+    (13, "recordings", include_str!("migrations/0013_recordings.sql")),
 ];
 
 /// The schema of this program.

@@ -34,6 +34,7 @@ mod license;
 mod nonce;
 mod position;
 mod record;
+mod recording;
 mod stream;
 mod template;
 mod tenant;

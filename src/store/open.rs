@@ -93,9 +93,21 @@ async fn prepare(tx: &mut Tx, data_dir: std::path::PathBuf, now: Time, make: boo
     let operator = sql("INSERT INTO tenants (id, user_id, status, created) VALUES ($1, 'operator', $2, $3) ON CONFLICT (id) DO NOTHING");
     tx.execute(operator.bind(OPERATOR).bind(Status::Active.number()).bind(now)).await?;
     let mut last = 0;
-    for table in
-        ["tenants", "groups", "devices", "directories", "channels", "streams", "templates", "records", "alarms", "callbacks", "deposits"]
-    {
+    const NUMBERED: [&str; 12] = [
+        "tenants",
+        "groups",
+        "devices",
+        "directories",
+        "channels",
+        "streams",
+        "templates",
+        "records",
+        "recordings",
+        "alarms",
+        "callbacks",
+        "deposits",
+    ];
+    for table in NUMBERED {
         let max = super::sql::Sql::built(format!("SELECT MAX(id) AS n FROM {table}"), Vec::new());
         last = tx.number(max.once()).await?.max(last);
     }

@@ -3,6 +3,7 @@
 
 use super::settings::Settings;
 use super::unit::Unit;
+use crate::media::frame::Kind;
 use crate::media::time::Timestamp;
 use arc_swap::ArcSwapOption;
 use std::collections::VecDeque;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const NONE: u64 = u64::MAX;
+/// The most frames of sound that are looked for before a key frame.
+const LEAD: u64 = 256;
 
 /// A reader's place in a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +89,17 @@ impl Ring {
     /// The live edge: the next unit that starts.
     pub(super) fn live(&self) -> Cursor {
         Cursor { next: self.head(), seeking: true }
+    }
+
+    /// Where one starts who wants to lose nothing: with the sound that came directly before the newest key frame, and where there was
+    /// none yet, with what waits for it.
+    pub(super) fn join_with_sound(&self) -> Cursor {
+        let join = self.join();
+        // a stream of sound alone is joined anywhere, and has a beginning as well
+        let leads = |unit: &Unit| unit.frame.kind == Kind::Audio && (unit.tracks.video.is_some() || unit.seq < LEAD);
+        let sound = |seq: &u64| matches!(self.get(*seq), Got::Unit(unit) if leads(&unit));
+        let next = (join.next.saturating_sub(LEAD)..join.next).rev().take_while(sound).last().unwrap_or(join.next);
+        Cursor { next, seeking: join.seeking && next == join.next }
     }
 
     pub(super) fn get(&self, seq: u64) -> Got {

@@ -25,6 +25,8 @@ pub enum Class {
 pub enum Start {
     /// At the newest key frame in the GOP cache: a picture at once.
     Key,
+    /// The same with the sound directly before it: for recorders, which are to have every frame.
+    Sound,
     /// At the next key frame: nothing from the past.
     Live,
 }
@@ -151,6 +153,7 @@ impl Subscriber {
         let ring = &seat.stream.ring;
         let cursor = match start {
             Start::Key => ring.join(),
+            Start::Sound => ring.join_with_sound(),
             Start::Live => ring.live(),
         };
         Subscriber { seat, cursor }

@@ -102,6 +102,29 @@ async fn a_newcomer_starts_at_the_newest_key_frame_or_at_the_live_edge() {
 }
 
 #[tokio::test]
+async fn a_recorder_starts_with_the_sound_that_came_before_the_picture() {
+    let rig = rig(Settings::default());
+    let mut publisher = rig.publish();
+    publisher.set_track(audio());
+    let sound = |publisher: &mut Publisher, ms: i64| publisher.push(raw(Kind::Audio, ms, true, 10));
+    // before the first key frame: whoever comes now waits with this sound for it
+    sound(&mut publisher, 0);
+    sound(&mut publisher, 20);
+    let mut early = rig.subscribe(Start::Sound);
+    publisher.push(raw(Kind::Video, 40, true, 100));
+    sound(&mut publisher, 40);
+    publisher.push(raw(Kind::Video, 80, false, 100));
+    sound(&mut publisher, 70);
+    publisher.push(raw(Kind::Video, 120, true, 100));
+    let times = |units: Vec<Arc<Unit>>| units.iter().map(|u| (u.frame.kind, u.seq)).collect::<Vec<_>>();
+    let (picture, voice) = (Kind::Video, Kind::Audio);
+    let expected = [(voice, 0), (voice, 1), (picture, 2), (voice, 3), (picture, 4), (voice, 5), (picture, 6)];
+    assert_eq!(times(all(&mut early).await), expected);
+    assert_eq!(times(all(&mut rig.subscribe(Start::Sound)).await), expected[5..]);
+    assert_eq!(times(all(&mut rig.subscribe(Start::Key)).await), expected[6..]);
+}
+
+#[tokio::test]
 async fn audio_without_video_is_joined_anywhere_and_late_video_only_at_its_key_frame() {
     let rig = rig(Settings::default());
     let mut publisher = rig.registry.publish(&rig.key, source()).unwrap();

@@ -51,7 +51,7 @@ pub(super) async fn keep(cloud: &Cloud, silent: &mut HashMap<RecordingId, i64>) 
                 if now - since >= kept.idle {
                     tracing::info!(sid = recording.sid, idle = kept.idle, "nobody sends the stream: the recording ends");
                     cloud.store().end_cloud_recording(&recording.sid).await?;
-                    cloud.recorders.stop(id).await;
+                    cloud.recorders.stop(id).await.map_err(|error| Wrong::Code(super::Code::Inside, error.message))?;
                     silent.remove(&id);
                 }
             }
@@ -71,7 +71,7 @@ async fn go_on(cloud: &Cloud, recording: &CloudRecording, kept: &Kept) -> Result
         Err(error) => Err(error.to_string()),
     };
     let started = match order {
-        Ok(order) => cloud.recorders.start(order).await.map_err(|error| error.message),
+        Ok(order) => cloud.recorders.start(order, false).await.map_err(|error| error.message),
         Err(why) => Err(why),
     };
     match started {

@@ -362,7 +362,8 @@ async fn start(cloud: &Cloud, scope: Scope, path: &ResourcePath, body: Value) ->
         CloudBegin::Used(other) => return Err(used(&other)),
         CloudBegin::Same => return Err(Wrong::Code(Code::Same, "this appid, cname and uid is being recorded already".to_owned())),
     }
-    match cloud.recorders.start(order).await {
+    // the keeper goes on with it after a restart, from its own row
+    match cloud.recorders.start(order, false).await {
         Ok(id) => cloud.store().set_cloud_recording(&sid, &id.to_string()).await?,
         Err(error) => {
             cloud.store().drop_cloud_recording(&sid).await?;
@@ -405,7 +406,7 @@ async fn stop(cloud: &Cloud, scope: Scope, path: &SidPath, body: Value) -> Resul
         return Err(Wrong::Code(Code::Stopped, "the recording was stopped before".to_owned()));
     }
     if let Some(id) = ids(&recording).pop() {
-        cloud.recorders.stop(id).await;
+        cloud.recorders.stop(id).await.map_err(|error| Wrong::Code(Code::Inside, error.message))?;
     }
     let at_once = body["clientRequest"]["async_stop"].as_bool().unwrap_or(false);
     let mut files = cloud.files(&recording).await?;

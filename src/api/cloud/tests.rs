@@ -20,7 +20,7 @@ struct Scribe {
 }
 
 impl Recorders for Scribe {
-    fn start(&self, order: Order) -> Boxed<'_, Result<RecordingId, Error>> {
+    fn start(&self, order: Order, _: bool) -> Boxed<'_, Result<RecordingId, Error>> {
         let refused = *self.refuses.lock().unwrap();
         let mut next = self.next.lock().unwrap();
         *next += 1;
@@ -31,12 +31,12 @@ impl Recorders for Scribe {
         Box::pin(async move { if refused { Err(Error::unavailable("no recorder")) } else { Ok(id) } })
     }
 
-    fn stop(&self, id: RecordingId) -> Boxed<'_, bool> {
+    fn stop(&self, id: RecordingId) -> Boxed<'_, Result<bool, Error>> {
         let mut running = self.running.lock().unwrap();
         let before = running.len();
         running.retain(|(other, ..)| *other != id);
         let stopped = running.len() < before;
-        Box::pin(async move { stopped })
+        Box::pin(async move { Ok(stopped) })
     }
 
     fn running(&self) -> Vec<Running> {

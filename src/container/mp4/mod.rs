@@ -5,6 +5,7 @@
 //! whole, and [`plan()`] says how it becomes an ordinary file that begins with its index. H.264 is carried as `avc1`, H.265 as `hvc1`, AAC
 //! and MP3 as `mp4a`, Opus as `Opus`, G.711 as `alaw` and `ulaw`.
 
+mod clip;
 mod entry;
 mod fragment;
 mod init;
@@ -15,6 +16,7 @@ mod splice;
 #[cfg(test)]
 mod tests;
 
+pub use clip::{Window, shorten};
 pub use fragment::{Fragment, Full, MAX_FRAMES, MAX_SIZE, Muxer};
 pub use init::{carried, init};
 pub use live::{fragment, played};

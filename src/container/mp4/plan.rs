@@ -25,7 +25,7 @@ pub struct Plan {
 }
 
 /// The plan for what a [`Scan`](super::Scan) found; `None` if it found no whole fragment. The new file's time begins with the earlier
-/// of its tracks. `created` is when the recording began, on the wall clock.
+/// of its tracks, or with its [`Window`](super::Window). `created` is when the recording began, on the wall clock.
 pub fn plan(index: &Index, created: Option<Timestamp>) -> Option<Plan> {
     let payload: u64 = index.payloads.iter().map(|range| range.end - range.start).sum();
     let ftyp = FtypBox { major_brand: Brand::ISOM, minor_version: 0, compatible_brands: vec![Brand::ISOM, Brand::ISO2, Brand::MP41] };
@@ -74,6 +74,8 @@ fn moov(index: &Index, created: Option<Timestamp>, base: u64, wide: bool) -> Opt
         Some(scaled(run.start, trak.mdia_box.mdhd_box.timescale.get(), movie))
     };
     let zero = moov.trak_boxes.iter().filter_map(begin).min()?;
+    let ticks = |at: Timestamp| u64::try_from(at.to_ticks(movie)).unwrap_or(0);
+    let window = index.window.map(|window| (ticks(window.from).max(zero), ticks(window.to)));
     for trak in &mut moov.trak_boxes {
         let id = trak.tkhd_box.track_id;
         let runs: Vec<&Run> = index.runs.iter().filter(|run| run.track == id).collect();
@@ -84,11 +86,27 @@ fn moov(index: &Index, created: Option<Timestamp>, base: u64, wide: bool) -> Opt
         let shown = scaled(length, hz, movie);
         trak.mdia_box.mdhd_box.duration = length;
         trak.tkhd_box.duration = delay.saturating_add(shown);
-        longest = longest.max(trak.tkhd_box.duration);
-        if delay > 0 {
+        let edit = |edit_duration, media_time| ElstEntry { edit_duration, media_time, media_rate: FixedPointNumber::new(1, 0) };
+        let entries = match window {
             // a track that begins later than the file
-            let edit = |edit_duration, media_time| ElstEntry { edit_duration, media_time, media_rate: FixedPointNumber::new(1, 0) };
-            let entries = vec![edit(delay, -1), edit(shown, 0)];
+            None if delay > 0 => vec![edit(delay, -1), edit(shown, 0)],
+            None => Vec::new(),
+            Some((from, to)) => {
+                let later = samples.iter().map(|sample| sample.later).max().and_then(|later| u64::try_from(later).ok()).unwrap_or(0);
+                let (start, end) =
+                    (zero + delay, zero.saturating_add(delay).saturating_add(shown).saturating_add(scaled(later, hz, movie)));
+                let (start, end, skipped) = (start.max(from), end.min(to), from.saturating_sub(start));
+                let media_time = i64::try_from(scaled(skipped, movie, hz)).ok()?;
+                let mut entries = vec![edit(end.saturating_sub(start), media_time)];
+                if start > from {
+                    entries.insert(0, edit(start - from, -1));
+                }
+                trak.tkhd_box.duration = end.saturating_sub(from);
+                entries
+            }
+        };
+        longest = longest.max(trak.tkhd_box.duration);
+        if !entries.is_empty() {
             trak.edts_box = Some(EdtsBox { elst_box: Some(ElstBox { entries }), unknown_boxes: Vec::new() });
         }
         let offsets = offsets(index, id, base);

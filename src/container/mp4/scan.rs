@@ -1,5 +1,6 @@
 //! What a recording holds, found by reading little of it: where its last whole fragment ends, and where every sample lies.
 
+use super::clip::Window;
 use shiguredo_mp4::Decode;
 use shiguredo_mp4::boxes::{MoofBox, MoovBox, TrafBox};
 use std::ops::Range;
@@ -38,6 +39,8 @@ pub struct Index {
     pub(super) runs: Vec<Run>,
     /// The payload of each fragment, in order.
     pub(super) payloads: Vec<Range<u64>>,
+    /// What is shown of it; none: all.
+    pub(super) window: Option<Window>,
     whole: u64,
 }
 

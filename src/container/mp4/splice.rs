@@ -1,5 +1,6 @@
 //! Fragments of several files as one: the index of a film that is put together without copying.
 
+use super::VIDEO;
 use super::scan::{Index, Run};
 use crate::media::time::Timestamp;
 use shiguredo_mp4::boxes::{MoovBox, SampleEntry};
@@ -32,6 +33,13 @@ impl Index {
         runs.map(|run| time(run.start, hz(moov, run.track))).min()
     }
 
+    /// When the track of a fragment begins that leads: the pictures, and sound where there are none.
+    pub fn lead(&self, fragment: usize) -> Option<Timestamp> {
+        let (moov, payload) = (self.moov.as_ref()?, self.payloads.get(fragment)?);
+        let picture = self.runs.iter().find(|run| payload.contains(&run.at) && run.track == VIDEO);
+        picture.map(|run| time(run.start, hz(moov, VIDEO))).or_else(|| self.begin(fragment))
+    }
+
     /// When the last frame ends: the later of the tracks.
     pub fn end(&self) -> Option<Timestamp> {
         let moov = self.moov.as_ref()?;
@@ -43,11 +51,11 @@ impl Index {
     }
 }
 
-fn time(ticks: u64, hz: u32) -> Timestamp {
+pub(super) fn time(ticks: u64, hz: u32) -> Timestamp {
     Timestamp::from_ticks(i64::try_from(ticks).unwrap_or(i64::MAX), hz)
 }
 
-fn hz(moov: &MoovBox, track: u32) -> u32 {
+pub(super) fn hz(moov: &MoovBox, track: u32) -> u32 {
     let trak = moov.trak_boxes.iter().find(|trak| trak.tkhd_box.track_id == track);
     trak.map_or(super::HZ, |trak| trak.mdia_box.mdhd_box.timescale.get())
 }

@@ -343,4 +343,107 @@ fn av1_is_described_by_its_record() {
     assert_eq!((entry.visual.width, entry.visual.height, entry.av1c_box.seq_level_idx_0.get()), (320, 180, 4));
     // Without a size, and with a record that is none, nothing is carried.
     assert!(carried(&tracks(config, 0)).video.is_none() && carried(&tracks(Bytes::from_static(&[1]), 320)).video.is_none());
+
+/// The index of a file in memory.
+fn scanned(file: &[u8]) -> Index {
+    let mut scan = Scan::new(file.len() as u64);
+    while let Some(range) = scan.wants() {
+        scan.push(&file[range.start as usize..range.end as usize]);
+    }
+    scan.finish()
+}
+
+/// Ten seconds of numbered pictures, a key frame every four, shown later than decoded as with B-frames, and sound.
+fn numbered() -> (Tracks, Vec<Frame>) {
+    let (tracks, _) = clip(Family::H264, H264);
+    let mut tracks = tracks;
+    let mut frames: Vec<Frame> = (0..250i64)
+        .map(|n| {
+            let dts = ORIGIN + Timestamp::from_millis(40 * n);
+            let pts = dts + Timestamp::from_millis([80, 120, 40][n as usize % 3]);
+            Frame { kind: Kind::Video, dts, pts, key: n % 100 == 0, data: Bytes::from((n as u32).to_be_bytes().to_vec()) }
+        })
+        .collect();
+    with_audio(&mut tracks, &mut frames, aac(), 16_000, 1_024);
+    for n in 32_000 / 1_024..160_000 / 1_024 {
+        let dts = ORIGIN + Timestamp::from_ticks(n * 1_024, 16_000);
+        frames.push(Frame { kind: Kind::Audio, dts, pts: dts, key: true, data: Bytes::from(vec![n as u8; 20]) });
+    }
+    frames.sort_by_key(|frame| frame.dts);
+    (tracks, frames)
+}
+
+#[test]
+fn a_window_shows_exactly_what_was_asked_for_and_decodes_from_the_key_frame_before() {
+    let (tracks, frames) = numbered();
+    let bytes = file(&tracks, &fragments(&tracks, &frames));
+    let at = Timestamp::from_millis;
+    // (from, to) and the pictures that are in the file: from the key frame, to the last that is shown before the end
+    for (from, to, first, last) in [(5_000, 7_000, 100, 173), (0, 4_000, 0, 98), (4_600, 20_000, 100, 249), (9_000, 9_400, 200, 233)] {
+        let mut index = scanned(&bytes);
+        index.clip(Window { from: at(from), to: at(to) });
+        let plan = plan(&index, None).unwrap();
+        let mut made = plan.head.to_vec();
+        plan.copy.iter().for_each(|range| made.extend(&bytes[range.start as usize..range.end as usize]));
+        let size = made.len() as u64;
+        let mut reader = ::mp4::Mp4Reader::read_header(Cursor::new(&made), size).unwrap();
+        let count = reader.sample_count(VIDEO).unwrap();
+        let shown = |n: i64| [80, 120, 40][n as usize % 3] + 40 * n;
+        let end = (0..250).filter(|n| shown(*n) < to).max().unwrap();
+        assert_eq!(end, last, "{from} {to}");
+        let numbers: Vec<i64> = (1..=count)
+            .map(|n| i64::from(u32::from_be_bytes(*reader.read_sample(VIDEO, n).unwrap().unwrap().bytes.first_chunk().unwrap())))
+            .collect();
+        assert_eq!(numbers, (first..=last).collect::<Vec<_>>(), "{from} {to}");
+        // what is shown is the window, or what there is of it
+        let (_, offset) = FtypBox::decode(&made).unwrap();
+        let (moov, _) = MoovBox::decode(&made[offset..]).unwrap();
+        for trak in &moov.trak_boxes {
+            let edits = trak.edts_box.as_ref().and_then(|edts| edts.elst_box.as_ref()).unwrap();
+            let hz = trak.mdia_box.mdhd_box.timescale.get();
+            let (blank, edit) = match edits.entries.as_slice() {
+                [edit] => (0, edit),
+                [blank, edit] => (blank.edit_duration, edit),
+                other => panic!("{other:?}"),
+            };
+            // where the edit begins on the time line of the recording: the track's own beginning and what is skipped
+            let skipped = Timestamp::from_ticks(edit.media_time, hz);
+            let run = index.runs.iter().find(|run| run.track == trak.tkhd_box.track_id).unwrap();
+            let begins = splice::time(run.start, hz) + skipped - Timestamp::from_ticks(blank as i64, HZ);
+            assert!((begins - at(from)).0.abs() <= 1_000_000, "{from}: track {} begins at {begins:?}", trak.tkhd_box.track_id);
+            let length = Timestamp::from_ticks((edit.edit_duration + blank) as i64, HZ).as_millis();
+            let expected = to.min(10_100) - from;
+            assert!((length - expected).abs() <= 130, "{from} {to}: track {} shows {length} ms", trak.tkhd_box.track_id);
+        }
+        assert!(plan.duration.as_millis() as i64 <= to - from, "{:?}", plan.duration);
+    }
+    let mut index = scanned(&bytes);
+    index.clip(Window { from: at(0), to: at(0) });
+    assert!(plan(&index, None).is_none(), "nothing is shown in no time");
+}
+
+#[test]
+fn a_shortened_fragment_is_a_fragment_with_fewer_frames() {
+    let (tracks, frames) = numbered();
+    let init = init(&tracks).unwrap();
+    let fragment = &fragments(&tracks, &frames)[1];
+    let whole: Vec<u8> = [fragment.head.to_vec(), fragment.frames.concat()].concat();
+    let before = rows(fragment);
+    let short = shorten(&init, &whole, Timestamp::from_millis(1_000)).unwrap();
+    let (_, head) = MoofBox::decode(&short).unwrap();
+    let short = Fragment { head: short.slice(..head + 8), frames: vec![short.slice(head + 8..)], start: fragment.start, key: true };
+    assert_eq!(u32::from_be_bytes(*short.head[head..].first_chunk().unwrap()) as usize, short.frames[0].len() + 8);
+    let after = rows(&short);
+    for track in [VIDEO, AUDIO] {
+        let of = |rows: &[Row]| rows.iter().filter(|row| row.0 == track).cloned().collect::<Vec<_>>();
+        let (before, after) = (of(&before), of(&after));
+        assert!(!after.is_empty() && after.len() < before.len() && before[..after.len()] == after, "track {track}: {}", after.len());
+    }
+    // 23 pictures are shown in its first second, none behind them in the order of decoding
+    assert_eq!(after.iter().filter(|row| row.0 == VIDEO).count(), 23);
+    assert!(shorten(&init, &whole, Timestamp::from_millis(60_000)).is_some());
+    for broken in [&whole[..20], &whole[..whole.len() - 1], &[], &init[..]] {
+        assert_eq!(shorten(&init, broken, Timestamp::from_millis(1_000)), None);
+    }
+    assert_eq!(shorten(&[], &whole, Timestamp::from_millis(1_000)), None);
 }

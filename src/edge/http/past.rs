@@ -67,10 +67,10 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send +
 /// Who keeps the past. Edges and workers do not know each other.
 pub trait Past: Send + Sync {
     /// The playlist of a stretch; `query` is to be appended to the addresses of its segments, which are
-    /// `/past/{app}/{stream}/{chunk}/{n}.m4s` and `…/init.mp4`.
+    /// `/past/{app}/{stream}/{chunk}/{n}.m4s`, `…/{n}-{milliseconds}.m4s` for the beginning of one, and `…/init.mp4`.
     fn playlist<'a>(&'a self, key: &'a StreamKey, wanted: Wanted, query: &'a str) -> Later<'a, Listing>;
-    /// A segment, or with `None` what a decoder must know before.
-    fn piece<'a>(&'a self, key: &'a StreamKey, chunk: i64, n: Option<usize>) -> Later<'a, Bytes>;
+    /// A segment, or its first `length` milliseconds, or with `None` what a decoder must know before.
+    fn piece<'a>(&'a self, key: &'a StreamKey, chunk: i64, n: Option<usize>, length: Option<u32>) -> Later<'a, Bytes>;
     /// A stretch as one MP4.
     fn film<'a>(&'a self, key: &'a StreamKey, from: Timestamp, to: Timestamp) -> Later<'a, Arc<dyn Reel>>;
 }
@@ -204,12 +204,8 @@ impl Http {
             if !self.passes().opens(&pass, &key, self.seconds()) {
                 return Err(closed());
             }
-            let n = match file.strip_suffix(".m4s") {
-                Some(n) => Some(n.parse::<usize>().map_err(|_| Refusal::new(StatusCode::NOT_FOUND, "there is no such segment"))?),
-                None if file == "init.mp4" => None,
-                None => return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such segment")),
-            };
-            self.parts().past.piece(&key, chunk, n).await
+            let (n, length) = segment(file).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no such segment"))?;
+            self.parts().past.piece(&key, chunk, n, length).await
         };
         let found = match head.method {
             Method::OPTIONS => return reply::options(self.settings(), &head.headers),
@@ -311,6 +307,18 @@ impl Http {
             }
         });
         Body::new(Rolling { receiver })
+    }
+}
+
+/// Which segment a name means, and how many milliseconds of it; `None` inside: what stands before all of them.
+fn segment(file: &str) -> Option<(Option<usize>, Option<u32>)> {
+    if file == "init.mp4" {
+        return Some((None, None));
+    }
+    let name = file.strip_suffix(".m4s")?;
+    match name.split_once('-') {
+        None => Some((Some(name.parse().ok()?), None)),
+        Some((n, length)) => Some((Some(n.parse().ok()?), Some(length.parse().ok()?))),
     }
 }
 

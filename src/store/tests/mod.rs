@@ -30,6 +30,7 @@ mod nonce;
 mod open;
 mod position;
 mod record;
+mod recording;
 mod stream_;
 mod tenant;
 mod upper;

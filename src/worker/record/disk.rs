@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// Slices that one system call takes.
 const SLICES: usize = 512;
@@ -15,21 +14,13 @@ const SLICES: usize = 512;
 #[derive(Debug)]
 pub struct Disk {
     spool: PathBuf,
-    open: HashMap<u32, Open>,
-    /// How often what was written is forced to the disk; zero: never.
-    sync: Duration,
-}
-
-#[derive(Debug)]
-struct Open {
-    file: File,
-    synced: Instant,
+    open: HashMap<u32, File>,
 }
 
 impl Disk {
     /// No files yet.
-    pub fn new(spool: &Path, sync: Duration) -> Disk {
-        Disk { spool: spool.to_owned(), open: HashMap::new(), sync }
+    pub fn new(spool: &Path) -> Disk {
+        Disk { spool: spool.to_owned(), open: HashMap::new() }
     }
 
     /// Does what is a matter of files, in order; gives back what else there is to do. After an error nothing more is written, but what
@@ -49,17 +40,10 @@ impl Disk {
 
     fn write(&mut self, op: Op) -> io::Result<()> {
         match op {
-            Op::Create { file, name } => {
-                let open = Open { file: File::create(self.spool.join(name))?, synced: Instant::now() };
-                self.open.insert(file, open);
-            }
+            Op::Create { file, name } => drop(self.open.insert(file, File::create(self.spool.join(name))?)),
             Op::Write { file, data } => {
                 let Some(open) = self.open.get_mut(&file) else { return Ok(()) };
-                write_all(&mut open.file, &data)?;
-                if !self.sync.is_zero() && open.synced.elapsed() >= self.sync {
-                    open.file.sync_data()?;
-                    open.synced = Instant::now();
-                }
+                write_all(open, &data)?;
             }
             Op::Note { note } => std::fs::write(self.spool.join(note.name()), note.text())?,
             Op::Close { .. } | Op::Finish { .. } | Op::Gap { .. } => {}
@@ -92,14 +76,14 @@ mod tests {
     #[test]
     fn many_slices_are_written_in_order_and_a_full_disk_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let mut disk = Disk::new(dir.path(), Duration::ZERO);
+        let mut disk = Disk::new(dir.path());
         let data: Vec<Bytes> = (0..2_000u32).map(|n| Bytes::from(n.to_be_bytes()[..(n % 5) as usize].to_vec())).collect();
         let ops = vec![Op::Create { file: 1, name: "a".to_owned() }, Op::Write { file: 1, data: data.clone() }, Op::Close { file: 1 }];
         let (rest, done) = disk.perform(ops);
         assert!(rest.is_empty() && done.is_ok());
         assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), data.concat());
         let Ok(file) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
-        disk.open.insert(2, Open { file, synced: Instant::now() });
+        disk.open.insert(2, file);
         let gap = Op::Gap { start: Default::default(), end: Default::default() };
         let late = Op::Create { file: 3, name: "b".to_owned() };
         let (rest, failed) = disk.perform(vec![Op::Write { file: 2, data }, late, gap.clone()]);

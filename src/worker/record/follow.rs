@@ -1,11 +1,12 @@
 //! Follows templates and streams: what is to be recorded by a template's word runs, what is not any more ends.
 
-use super::{Live, Recorder};
+use super::{Begin, Live, Recorder, lock};
 use crate::base::id::StreamKey;
 use crate::model::binding::Instance;
 use crate::model::id::{StreamId, TemplateId};
 use crate::model::recording::Order;
 use crate::model::template::{Body, Trigger};
+use crate::model::tenant::Scope;
 use crate::runtime::task::Stop;
 use crate::store::{self, Change, Seen};
 use crate::stream::{Derived, Event};
@@ -50,9 +51,16 @@ pub async fn run(recorder: Recorder, stop: Stop) {
                 None => moved = follower.all(),
             },
             seen = changes.next() => match seen {
-                Some(Seen::Change(Change::Bindings(Instance::Stream(id)) | Change::Stream(id))) => moved.extend(follower.named(id)),
-                Some(Seen::Change(Change::Bindings(Instance::Group(_)) | Change::Group(_) | Change::Template(_)) | Seen::Missed(_)) => {
+                Some(Seen::Change(change @ (Change::Bindings(Instance::Stream(id)) | Change::Stream(id)))) => {
+                    moved.extend(follower.named(id));
+                    if matches!(change, Change::Stream(_)) {
+                        follower.forget(Some(id)).await;
+                    }
+                }
+                Some(Seen::Change(Change::Bindings(Instance::Group(_)) | Change::Template(_))) => moved.extend(follower.all()),
+                Some(Seen::Change(Change::Group(_)) | Seen::Missed(_)) => {
                     moved.extend(follower.all());
+                    follower.forget(None).await;
                 }
                 Some(Seen::Change(_)) => {}
                 None => return,
@@ -79,6 +87,22 @@ impl Follower {
 
     fn named(&self, id: StreamId) -> Vec<StreamKey> {
         self.streams.iter().filter(|(_, known)| known.id == Some(id)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Ends what was ordered of a stream, or of any, that was deleted: nobody could stop it any more.
+    async fn forget(&self, stream: Option<StreamId>) {
+        let ordered = |live: &&Arc<Live>| live.on_demand && stream.is_none_or(|stream| live.order.stream == stream);
+        let some: Vec<_> = lock(&self.recorder.0.running).values().filter(ordered).map(|live| (live.id, live.order.stream)).collect();
+        for (id, stream) in some {
+            let found = self.recorder.0.parts.store.stream(Scope::Operator, stream).await;
+            if !found.is_err_and(|error| error.is_not_found()) {
+                continue;
+            }
+            if let Err(error) = self.recorder.stop(id).await {
+                // the next start finds that there is no such stream
+                tracing::warn!(%error, recording = %id, "a recording of a stream that was deleted was not forgotten");
+            }
+        }
     }
 
     /// Brings the recording of a stream in step with its templates.
@@ -109,7 +133,9 @@ impl Follower {
             return Ok(());
         };
         let resumed = order.template.is_some_and(|template| self.before.insert(order.stream, template) == Some(template));
-        known.live = self.recorder.begin(order, false, resumed).ok();
+        let (id, since) = (self.recorder.0.parts.store.new_recording(), self.recorder.now());
+        let begin = Begin { id, order, on_demand: false, lasting: false, resumed, since, sequence: 0 };
+        known.live = self.recorder.begin(begin).ok();
         Ok(())
     }
 

@@ -2,17 +2,19 @@
 //!
 //! [`session`] decides where files begin and end, [`sink`] makes the bytes of a format; both are free of IO and clocks and say what
 //! is to be done ([`op`]). [`task`] reads a stream and has that done by [`disk`] on a few threads, so that neither a slow nor a full
-//! disk holds a stream up. While it grows a file is a [`draft`] with a note of what it is; [`finish`] and [`playlist`] make the file of
+//! disk holds a stream up; [`force`] forces it to the disk for all of them together, [`room`] is asked before a file begins. While it grows a file is a [`draft`] with a note of what it is; [`finish`] and [`playlist`] make the file of
 //! it, the [`Shelf`] keeps that. [`repair`] does the same for drafts that a crash left behind. [`follow`] starts and stops what
-//! templates say. [`shift`] keeps the past of streams, written the same way.
+//! templates say; what was ordered on demand is in the store until it is stopped, and goes on after a restart. [`shift`] keeps the past of streams, written the same way.
 
 mod disk;
 mod draft;
 mod finish;
 mod follow;
+mod force;
 mod op;
 mod playlist;
 mod repair;
+mod room;
 mod session;
 pub mod shift;
 mod sink;
@@ -23,13 +25,15 @@ mod tests;
 use crate::base::units::{Size, Span};
 use crate::model::callback::{self, RecordingEvent};
 use crate::model::id::RecordingId;
-use crate::model::recording::{Order, Running, State};
+use crate::model::recording::{Order, Ordered, Running, State};
+use crate::model::tenant::Scope;
 use crate::model::time::Time;
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use crate::store::{self, Store};
 use crate::stream::Registry;
 use crate::worker::storage::Shelf;
+use force::Force;
 use session::Rules;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,10 +41,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
+pub use room::{Full, Limit, Room};
+
 crate::settings! {
     /// Recordings. What is recorded is said by templates and by the API.
     pub struct Settings {
-        /// How much time is written at once: what a crash of the server may cost.
+        /// What a crash of the server or a power failure may cost, in time. Half of it is written at once; the other half is for writing it.
         pub fragment: Span = Span::secs(2),
         /// Cut files where the clock shows whole multiples of their interval (UTC), as at every full hour.
         pub align: bool = false,
@@ -50,9 +56,10 @@ crate::settings! {
         pub buffer: Size = Size(8 << 20),
         /// Threads that write.
         pub writers: usize = 4,
-        /// How often a file that grows is forced to the disk: what a power failure may cost. 0: left to the operating system.
-        pub sync: Span = Span::secs(10),
-        /// How long after a failure, as of a full disk, a new file is tried.
+        /// How often what all recordings wrote is forced to the disk, in one go for all: with half of `fragment` what a power failure may
+        /// cost. 0: left to the operating system, usually half a minute.
+        pub sync: Span = Span::millis(500),
+        /// How long after a failure, as of a full disk, a new file is tried; and how often it is asked whether there is room.
         pub retry: Span = Span::secs(5),
     }
 }
@@ -78,6 +85,8 @@ pub struct Parts {
     pub store: Store,
     /// Where finished files go.
     pub shelf: Shelf,
+    /// Whether there is room for more.
+    pub room: Arc<dyn Room>,
     /// The host that callbacks name.
     pub domain: String,
     /// Most callbacks that wait.
@@ -99,6 +108,32 @@ struct Inner {
     busy: Mutex<HashSet<String>>,
     writers: Arc<Semaphore>,
     finishing: Semaphore,
+    force: Arc<Force>,
+    counts: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    refused: AtomicU64,
+    failed: AtomicU64,
+    gaps: AtomicU64,
+}
+
+/// Figures for `/metrics`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Recordings that run.
+    pub running: u64,
+    /// Of those, the ones that cannot write.
+    pub failing: u64,
+    /// Times that no file began for want of room.
+    pub refused: u64,
+    /// Times that writing failed.
+    pub failed: u64,
+    /// Gaps that were written down.
+    pub gaps: u64,
+    /// Times that what was written was forced to the disk.
+    pub forced: u64,
 }
 
 /// A recording that runs.
@@ -106,6 +141,8 @@ struct Live {
     id: RecordingId,
     order: Arc<Order>,
     on_demand: bool,
+    /// It is in the store and goes on after a restart.
+    lasting: bool,
     since: Time,
     bytes: AtomicU64,
     files: AtomicU64,
@@ -129,18 +166,65 @@ pub enum Refused {
     Stopping,
 }
 
+/// A recording that begins.
+struct Begin {
+    id: RecordingId,
+    order: Order,
+    on_demand: bool,
+    lasting: bool,
+    /// It is one that was there before.
+    resumed: bool,
+    since: Time,
+    /// The number of the file before its first.
+    sequence: u64,
+}
+
 impl Recorder {
-    /// Starts to follow the templates, and finishes what an earlier run left behind.
-    pub fn start(parts: Parts, tasks: &Tasks) -> Recorder {
+    /// Starts to follow the templates, goes on with what was ordered on demand before, and finishes what an earlier run left behind.
+    pub async fn start(parts: Parts, tasks: &Tasks) -> Result<Recorder, store::Error> {
         let recorder = Recorder::new(parts, tasks);
+        recorder.resume().await?;
+        let every = recorder.0.parts.settings.sync.0;
+        if !every.is_zero() {
+            tasks.spawn("record: force", recorder.0.force.clone().run(every, recorder.0.clock.clone(), tasks.stopping()));
+        }
         tasks.spawn("record: repair", repair::run(recorder.clone(), tasks.stopping()));
         tasks.spawn("record: templates", follow::run(recorder.clone(), tasks.stopping()));
-        recorder
+        Ok(recorder)
+    }
+
+    /// Goes on with what was ordered on demand and not stopped. Its files are numbered on, those that a crash left behind included.
+    async fn resume(&self) -> Result<(), store::Error> {
+        let store = &self.0.parts.store;
+        let ordered = store.recordings().await?;
+        if ordered.is_empty() {
+            return Ok(());
+        }
+        let left = repair::numbers(self.0.parts.shelf.spool().to_owned()).await;
+        for Ordered { id, since, sequence, order } in ordered {
+            let order = match store.stream(Scope::Operator, order.stream).await.map(|stream| stream.key()) {
+                Ok(Ok(key)) => Order { key, ..order },
+                Err(error) if !error.is_not_found() => return Err(error),
+                // its stream was deleted
+                _ => {
+                    store.end_recording(id).await?;
+                    continue;
+                }
+            };
+            let sequence = left.get(&id).copied().unwrap_or(0).max(sequence);
+            store.set_recording_sequence(id, sequence).await?;
+            let begin = Begin { id, order, on_demand: true, lasting: true, resumed: true, since, sequence };
+            if self.begin(begin).is_ok() {
+                tracing::info!(recording = %id, "recording: what was ordered goes on");
+            }
+        }
+        Ok(())
     }
 
     fn new(parts: Parts, tasks: &Tasks) -> Recorder {
         let writers = Arc::new(Semaphore::new(parts.settings.writers.max(1)));
         let clock = parts.registry.clock().clone();
+        let force = Force::new(parts.shelf.spool());
         let inner = Inner {
             parts,
             clock,
@@ -150,23 +234,40 @@ impl Recorder {
             busy: Mutex::default(),
             writers,
             finishing: Semaphore::new(FINISHING),
+            force,
+            counts: Tally::default(),
         };
         Recorder(Arc::new(inner))
     }
 
     /// Records on demand, from the newest key frame that is in memory on, until [`stop`](Recorder::stop); waits for a stream that
-    /// nobody sends now.
-    pub async fn record(&self, mut order: Order) -> Result<RecordingId, Refused> {
+    /// nobody sends now. `lasting`: it goes on after a restart of the server as well, under the same id.
+    pub async fn record(&self, mut order: Order, lasting: bool) -> Result<RecordingId, Refused> {
+        let store = &self.0.parts.store;
         if let Some(key) = order.bucket_key.take() {
-            let storage = &order.storage;
-            self.0.parts.store.put_bucket_key(order.owner, &storage.endpoint, &storage.bucket, &key).await?;
+            store.put_bucket_key(order.owner, &order.storage.endpoint, &order.storage.bucket, &key).await?;
         }
-        self.begin(order, true, false).map(|live| live.id)
+        if order.formats.is_empty() {
+            return Err(Refused::Nothing);
+        }
+        let (id, since) = (store.new_recording(), self.now());
+        if lasting {
+            store.put_recording(Ordered { id, since, sequence: 0, order: order.clone() }).await?;
+        }
+        let begun = self.begin(Begin { id, order, on_demand: true, lasting, resumed: false, since, sequence: 0 });
+        if begun.is_err() && lasting {
+            store.end_recording(id).await?;
+        }
+        begun.map(|live| live.id)
     }
 
     /// Ends a recording; returns when its files are closed. `false`: there is none of that id.
-    pub async fn stop(&self, id: RecordingId) -> bool {
-        let Some(live) = lock(&self.0.running).get(&id).cloned() else { return false };
+    pub async fn stop(&self, id: RecordingId) -> Result<bool, store::Error> {
+        let Some(live) = lock(&self.0.running).get(&id).cloned() else { return Ok(false) };
+        if live.lasting {
+            // first, so that a crash from here on does not bring it back
+            self.0.parts.store.end_recording(id).await?;
+        }
         live.stop.send_replace(true);
         let closed = live.stop.clone();
         drop(live);
@@ -175,7 +276,17 @@ impl Recorder {
             () = closed.closed() => {}
             () = self.0.clock.sleep(CLOSING) => {}
         }
-        true
+        Ok(true)
+    }
+
+    /// Figures for `/metrics`.
+    pub fn counts(&self) -> Counts {
+        let Tally { refused, failed, gaps } = &self.0.counts;
+        let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let running = lock(&self.0.running);
+        let failing = running.values().filter(|live| lock(&live.now).0 == State::Failing).count() as u64;
+        let (running, forced) = (running.len() as u64, self.0.force.rounds());
+        Counts { running, failing, refused: get(refused), failed: get(failed), gaps: get(gaps), forced }
     }
 
     /// All recordings that run, in no order.
@@ -191,7 +302,8 @@ impl Recorder {
         }
     }
 
-    fn begin(&self, order: Order, on_demand: bool, resumed: bool) -> Result<Arc<Live>, Refused> {
+    fn begin(&self, begin: Begin) -> Result<Arc<Live>, Refused> {
+        let Begin { id, order, on_demand, lasting, resumed, since, sequence } = begin;
         if order.formats.is_empty() {
             return Err(Refused::Nothing);
         }
@@ -199,16 +311,16 @@ impl Recorder {
         if stop.is_requested() {
             return Err(Refused::Stopping);
         }
-        let id = self.0.parts.store.new_recording();
         let (sender, receiver) = watch::channel(false);
         let live = Arc::new(Live {
             id,
             order: Arc::new(order),
             on_demand,
-            since: self.now(),
+            lasting,
+            since,
             bytes: AtomicU64::new(0),
             files: AtomicU64::new(0),
-            sequence: AtomicU64::new(0),
+            sequence: AtomicU64::new(sequence),
             now: Mutex::new((State::Waiting, String::new())),
             stop: sender,
         });

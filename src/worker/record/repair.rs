@@ -4,10 +4,12 @@ use super::draft::Note;
 use super::finish::{self, Made};
 use super::{Recorder, lock, playlist};
 use crate::media::time::Timestamp;
+use crate::model::id::RecordingId;
 use crate::model::record::Format;
 use crate::model::time::Time;
 use crate::runtime::task::Stop;
 use crate::worker::storage::{Deposit, Names};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +38,27 @@ pub async fn run(recorder: Recorder, stop: Stop) {
 /// Runs a task that the end of the server waits for.
 pub fn spawn(recorder: &Recorder, task: impl Future<Output = ()> + Send + 'static) {
     recorder.0.finishers.spawn("record: finish", task);
+}
+
+/// The highest number of a file of each recording whose draft is there still.
+pub async fn numbers(spool: PathBuf) -> HashMap<RecordingId, u64> {
+    let read = move || -> std::io::Result<HashMap<RecordingId, u64>> {
+        let mut numbers = HashMap::new();
+        for entry in std::fs::read_dir(&spool)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            // `{recording}-{number}-…`, whatever it is a part of
+            let mut parts = name.split(['-', '.']);
+            if let (Some(Ok(id)), Some(Ok(number))) = (parts.next().map(str::parse), parts.next().map(str::parse::<u64>)) {
+                let newest: &mut u64 = numbers.entry(id).or_default();
+                *newest = number.max(*newest);
+            }
+        }
+        Ok(numbers)
+    };
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(numbers)) => numbers,
+        _ => HashMap::new(),
+    }
 }
 
 /// The drafts that nobody works on; they are the caller's now.

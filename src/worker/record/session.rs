@@ -46,6 +46,9 @@ pub struct Session {
     sequence: u64,
     /// Where the last file ended, on the wall clock, if the next one does not connect to it.
     ended: Option<Timestamp>,
+    permitted: bool,
+    /// A file would have begun, but was not permitted to; the arrival of the newest frame that is missing so.
+    held: Option<Timestamp>,
     /// What is to be done.
     pub ops: Ops,
 }
@@ -91,7 +94,8 @@ impl Session {
     ) -> Session {
         let target = Timestamp::from(Duration::from_secs(order.interval.max(1).into()));
         let cutter = Cutter::new(target, target + OVERDUE, Tracks::clone, expect_video).exact();
-        Session { order, recording, rules, cutter, steps: Vec::new(), sinks, take: None, sequence, ended: None, ops: Ops::default() }
+        let (steps, ops) = (Vec::new(), Ops::default());
+        Session { order, recording, rules, cutter, steps, sinks, take: None, sequence, ended: None, permitted: true, held: None, ops }
     }
 
     /// The next unit.
@@ -112,13 +116,34 @@ impl Session {
         self.cutter.lost();
     }
 
-    /// Nothing comes at the moment: what is whole is written.
-    pub fn idle(&mut self) {
-        self.flush();
+    /// Whether files may begin. One that is open goes on to its end; where the next one may not begin, frames are left out, which
+    /// is a gap, until one may again.
+    pub fn permit(&mut self, may: bool) {
+        if may && self.held.is_some() {
+            self.cutter.lost();
+        }
+        self.permitted = may;
+    }
+
+    /// A file should be open, and was not permitted to begin.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Writes what is whole.
+    pub fn flush(&mut self) {
+        let Some(open) = &mut self.take else { return };
+        open.flushed = open.last;
+        self.sinks.iter_mut().for_each(|sink| sink.flush(&mut self.ops));
     }
 
     /// The stream is over, or its recording.
     pub fn end(&mut self) {
+        if let Some(end) = self.held.take()
+            && let Some(start) = self.ended.take().filter(|start| end - *start > GAP)
+        {
+            self.ops.push(Op::Gap { start, end });
+        }
         if let Some(open) = self.take.take() {
             let shown = open.last_wall + open.frame;
             self.finish(&open, None, shown);
@@ -156,6 +181,12 @@ impl Session {
             let wall = self.finish(&open, next, shown);
             self.ended = (!connects).then_some(wall);
         }
+        if !self.permitted {
+            self.ended.get_or_insert(first.wall);
+            self.held = Some(first.wall);
+            return;
+        }
+        self.held = None;
         if let Some(start) = self.ended.take().filter(|start| first.wall - *start > GAP) {
             self.ops.push(Op::Gap { start, end: first.wall });
         }
@@ -183,7 +214,10 @@ impl Session {
     }
 
     fn add(&mut self, unit: &Unit) {
-        let Some(open) = &mut self.take else { return };
+        let Some(open) = &mut self.take else {
+            self.held = self.held.map(|_| unit.wall);
+            return;
+        };
         if unit.frame.kind == open.lead && unit.frame.dts > open.last {
             open.frame = (unit.frame.dts - open.last).min(LONGEST);
             (open.last, open.last_wall) = (unit.frame.dts, unit.wall);
@@ -192,12 +226,6 @@ impl Session {
         if (unit.frame.dts - open.flushed).0 >= Timestamp::from(self.rules.fragment).0 {
             self.flush();
         }
-    }
-
-    fn flush(&mut self) {
-        let Some(open) = &mut self.take else { return };
-        open.flushed = open.last;
-        self.sinks.iter_mut().for_each(|sink| sink.flush(&mut self.ops));
     }
 
     fn finish(&mut self, open: &Open, next: Option<Timestamp>, shown: Timestamp) -> Timestamp {

@@ -3,6 +3,7 @@
 use super::disk::Disk;
 use super::draft::Note;
 use super::op::Op;
+use super::room::Full;
 use super::session::Session;
 use super::{Live, Recorder, draft, repair};
 use crate::container::ts;
@@ -24,8 +25,6 @@ use tokio::sync::watch;
 const SOUND: Duration = Duration::from_secs(1);
 /// How long HLS waits for sound that it carries, before it goes without.
 const OTHER_SOUND: Duration = Duration::from_secs(5);
-/// How long frames gather between two reads: a recording is in no hurry, and waking for each frame is most of what it costs.
-const GATHER: Duration = Duration::from_millis(200);
 /// How often it is looked whether the sound is there.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -46,7 +45,7 @@ pub async fn run(recorder: &Recorder, live: &Arc<Live>, stopped: watch::Receiver
         let subscriber = tokio::select! {
             biased;
             () = over() => return,
-            subscriber = registry.meet(&live.order.key, Class::Worker, Start::Key) => subscriber,
+            subscriber = registry.meet(&live.order.key, Class::Worker, Start::Sound) => subscriber,
         };
         let tracks = tokio::select! {
             () = over() => return,
@@ -104,9 +103,9 @@ async fn both<F: Future<Output = ()>>(
         }
         let registry = &recorder.0.parts.registry;
         let derived = Derived::Aac.of(&live.order.key)?;
-        let heard = match registry.wait_for(&derived, Class::Worker, Start::Key, OTHER_SOUND).await {
+        let heard = match registry.wait_for(&derived, Class::Worker, Start::Sound, OTHER_SOUND).await {
             Ok(heard) => heard,
-            Err(_) => registry.subscribe(&live.order.key, Class::Worker, Start::Key)?,
+            Err(_) => registry.subscribe(&live.order.key, Class::Worker, Start::Sound)?,
         };
         let tracks = known(recorder, &heard).await;
         Some(Tape::new(recorder, live, heard, &[Format::Hls], &tracks).run(over()).await)
@@ -125,6 +124,10 @@ struct Tape<'a> {
     tracks: Arc<Tracks>,
     formats: &'a [Format],
     disk: Option<Disk>,
+    /// Why files may not begin now.
+    full: Option<Full>,
+    /// That was told.
+    told_full: bool,
 }
 
 type Wrote = (Disk, (Vec<Op>, io::Result<()>));
@@ -136,8 +139,8 @@ impl<'a> Tape<'a> {
         let sequence = live.sequence.load(Ordering::Relaxed);
         let video = tracks.video.is_some();
         let session = Session::new(live.order.clone(), live.id, sequence, settings.rules(), formats, video);
-        let disk = Some(Disk::new(recorder.0.parts.shelf.spool(), settings.sync.0));
-        Tape { recorder, live, subscriber, session, tracks: tracks.clone(), formats, disk }
+        let disk = Some(Disk::new(recorder.0.parts.shelf.spool()));
+        Tape { recorder, live, subscriber, session, tracks: tracks.clone(), formats, disk, full: None, told_full: false }
     }
 
     /// Returns whether the stream ended.
@@ -146,15 +149,22 @@ impl<'a> Tape<'a> {
         let clock = self.recorder.0.clock.clone();
         let settings = self.recorder.0.parts.settings.clone();
         let most = settings.buffer.bytes();
+        // Frames gather for half of what a crash may cost, then all are read and written at once: the other half is for the writing.
+        // A recording is in no hurry, and waking for each frame would be most of what it costs.
+        let gather = settings.fragment.0 / 2;
         let mut batch = Vec::new();
         let mut writing: Option<Writing> = None;
-        let mut idle = clock.now() + settings.fragment.0.into();
+        let mut asked: Option<Timestamp> = None;
         // after a failure nothing is read before this
         let mut again: Option<Timestamp> = None;
         let mut gathering: Option<Timestamp> = None;
         let ended = loop {
             if writing.is_none() {
                 writing = self.write();
+            }
+            if asked.is_none_or(|asked| clock.now() >= asked + settings.retry.0.into()) {
+                asked = Some(clock.now());
+                self.ask();
             }
             let room = self.session.ops.bytes() <= most && again.is_none();
             tokio::select! {
@@ -173,16 +183,13 @@ impl<'a> Tape<'a> {
                         Recv::Lagged { .. } => self.session.lost(),
                         Recv::Ended(_) => break true,
                     }
-                    idle = clock.now() + settings.fragment.0.into();
                     if self.subscriber.place().next >= self.subscriber.stream().head() {
-                        gathering = Some(clock.now() + GATHER.into());
+                        self.session.flush();
+                        gathering = Some(clock.now() + gather.into());
                     }
+                    self.tell_full().await;
                 }
                 () = clock.sleep_until(gathering.unwrap_or_default()), if gathering.is_some() => gathering = None,
-                () = clock.sleep_until(idle), if room => {
-                    self.session.idle();
-                    idle = clock.now() + settings.fragment.0.into();
-                }
                 () = clock.sleep_until(again.unwrap_or_default()), if again.is_some() => {
                     again = None;
                     self.session.lost();
@@ -246,6 +253,7 @@ impl<'a> Tape<'a> {
         }
         let mut disk = self.disk.take()?;
         let ops = self.session.ops.take();
+        let force = self.recorder.0.force.clone();
         for op in &ops {
             match op {
                 Op::Write { data, .. } => {
@@ -260,6 +268,7 @@ impl<'a> Tape<'a> {
             let _turn = writers.acquire_owned().await;
             let work = move || {
                 let done = disk.perform(ops);
+                force.wrote();
                 (disk, done)
             };
             match tokio::task::spawn_blocking(work).await {
@@ -287,6 +296,11 @@ impl<'a> Tape<'a> {
         let (recorder, live) = (self.recorder.clone(), self.live.clone());
         // not one of the tasks: they are told to stop before this is done, and the files shall be finished then as well
         repair::spawn(&recorder.clone(), async move {
+            if live.lasting
+                && let Err(error) = recorder.0.parts.store.set_recording_sequence(live.id, note.sequence).await
+            {
+                tracing::warn!(%error, recording = %live.id, "the number of a file was not written down");
+            }
             if repair::finish(&recorder, &note, Some(end)).await {
                 live.files.fetch_add(1, Ordering::Relaxed);
             }
@@ -298,6 +312,7 @@ impl<'a> Tape<'a> {
         if self.formats == [Format::Hls] && self.live.order.formats.iter().count() > 1 {
             return;
         }
+        self.recorder.0.counts.gaps.fetch_add(1, Ordering::Relaxed);
         let draft = draft::gap(&self.live.order, self.live.id, start, end);
         let store = self.recorder.0.parts.store.clone();
         let stream = self.live.order.key.clone();
@@ -308,11 +323,42 @@ impl<'a> Tape<'a> {
         });
     }
 
+    /// Asks whether there is room for more.
+    fn ask(&mut self) {
+        self.full = self.recorder.0.parts.room.ask(&self.live.order).err();
+        self.session.permit(self.full.is_none());
+    }
+
+    /// Says that a file could not begin for want of room, once, and when it could again.
+    async fn tell_full(&mut self) {
+        let held = self.session.is_held();
+        if held == self.told_full {
+            return;
+        }
+        self.told_full = held;
+        // HLS beside others fares as those do
+        let first = self.formats != [Format::Hls] || self.live.order.formats.iter().count() == 1;
+        match (held, self.full.clone().filter(|_| first)) {
+            (true, Some(full)) => {
+                *super::lock(&self.live.now) = (State::Failing, full.to_string());
+                self.recorder.0.counts.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(stream = %self.live.order.key, recording = %self.live.id, why = %full, "recording: no file begins; it goes on when there is room");
+                self.recorder.tell(&self.live.order, RecordingEvent::Error).await;
+            }
+            (false, _) if first => {
+                self.live.set(State::Recording);
+                tracing::info!(stream = %self.live.order.key, recording = %self.live.id, "recording: there is room again");
+                self.recorder.tell(&self.live.order, RecordingEvent::Resumed).await;
+            }
+            _ => {}
+        }
+    }
+
     /// Writing failed: the file ends where it is.
     async fn failed(&mut self, error: &io::Error) {
-        let settings = &self.recorder.0.parts.settings;
+        self.recorder.0.counts.failed.fetch_add(1, Ordering::Relaxed);
         if self.disk.is_none() {
-            self.disk = Some(Disk::new(self.recorder.0.parts.shelf.spool(), settings.sync.0));
+            self.disk = Some(Disk::new(self.recorder.0.parts.shelf.spool()));
         }
         self.session.abandon();
         let first = {

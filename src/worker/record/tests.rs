@@ -97,7 +97,7 @@ impl Rig {
         let rules = Rules { fragment: Duration::from_secs(2), align, segment: Duration::from_secs(4) };
         let order = Arc::new(order(interval, ALL.into_iter().collect()));
         let session = Session::new(order, RecordingId(9), 0, rules, &ALL, true);
-        let disk = Disk::new(dir.path(), Duration::ZERO);
+        let disk = Disk::new(dir.path());
         Rig { dir, disk, session, ended: Vec::new(), gaps: Vec::new() }
     }
 
@@ -331,12 +331,30 @@ struct Live {
     store: Store,
     registry: Registry,
     recorder: Recorder,
+    room: Arc<Space>,
     tasks: Tasks,
 }
 
+/// Room as a test says.
+#[derive(Default)]
+struct Space(std::sync::atomic::AtomicBool);
+
+impl Room for Space {
+    fn ask(&self, _: &Order) -> Result<(), Full> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(Full { limit: Limit::Quota, why: "9 of 9 bytes".to_owned() }),
+            false => Ok(()),
+        }
+    }
+}
+
 async fn live() -> Live {
-    let dir = tempfile::tempdir().unwrap();
-    let (clock, tasks) = (Clock::manual(ms(WALL)), Tasks::new());
+    open(tempfile::tempdir().unwrap(), ms(WALL)).await
+}
+
+/// A server that starts in a directory, at a time.
+async fn open(dir: tempfile::TempDir, now: Timestamp) -> Live {
+    let (clock, tasks, room) = (Clock::manual(now), Tasks::new(), Arc::new(Space::default()));
     let store = Store::open(&store::Settings::default(), dir.path(), clock.clone()).await.unwrap();
     let registry = Registry::new(crate::stream::Settings::default(), clock.clone(), &tasks);
     let shelf = Shelf::open(Default::default(), dir.path(), store.clone(), clock.clone(), 1000).await.unwrap();
@@ -345,11 +363,12 @@ async fn live() -> Live {
         registry: registry.clone(),
         store: store.clone(),
         shelf,
+        room: room.clone(),
         domain: "vs.example.com".to_owned(),
         callbacks: 1000,
     };
-    let recorder = Recorder::start(parts, &tasks);
-    Live { dir, clock, store, registry, recorder, tasks }
+    let recorder = Recorder::start(parts, &tasks).await.unwrap();
+    Live { dir, clock, store, registry, recorder, room, tasks }
 }
 
 impl Live {
@@ -416,10 +435,43 @@ impl Live {
         self.store.records(Scope::Operator, filter, Page::default()).await.unwrap().items
     }
 
-    async fn close(self) {
+    async fn close(self) -> tempfile::TempDir {
         self.tasks.finish(Duration::from_secs(5)).await;
         self.recorder.close(Duration::from_secs(5)).await;
         self.store.close().await;
+        self.dir
+    }
+
+    /// The events that the callback was told, in order.
+    async fn told(&self) -> Vec<String> {
+        let mut events = Vec::new();
+        loop {
+            // one of each object at a time
+            let taken = self.store.take_callbacks(100, Duration::from_secs(600), &[]).await.unwrap();
+            if taken.is_empty() {
+                return events;
+            }
+            for callback::Waiting { id, draft, .. } in taken {
+                let callback::Draft { owner, object, url, body } = draft;
+                let said: serde_json::Value = serde_json::from_str(&body).unwrap();
+                events.extend(said["event"].as_str().map(str::to_owned));
+                let at = Time(0);
+                let done = callback::Delivery {
+                    id,
+                    owner,
+                    object,
+                    url,
+                    body,
+                    tried: 1,
+                    at,
+                    took_ms: 0,
+                    status: 200,
+                    error: String::new(),
+                    last: true,
+                };
+                self.store.finish_callback(done, store::Outcome::Finished).await.unwrap();
+            }
+        }
     }
 }
 
@@ -469,12 +521,12 @@ async fn a_recording_on_demand_begins_in_the_past_waits_for_its_stream_and_leave
         key: key.clone(),
         ..order(3600, Formats::NONE.with(Format::Mp4))
     };
-    assert_eq!(live.recorder.record(Order { formats: Formats::NONE, ..asked.clone() }).await, Err(Refused::Nothing));
+    assert_eq!(live.recorder.record(Order { formats: Formats::NONE, ..asked.clone() }, true).await, Err(Refused::Nothing));
     let mut publisher = live.publish(&key);
     live.run(&mut publisher, 0, 1_600).await;
-    let id = live.recorder.record(asked).await.unwrap();
+    let id = live.recorder.record(asked, true).await.unwrap();
     live.run(&mut publisher, 1_600, 4_000).await;
-    assert!(live.recorder.stop(id).await && !live.recorder.stop(id).await);
+    assert!(live.recorder.stop(id).await.unwrap() && !live.recorder.stop(id).await.unwrap());
     let records = live
         .until("the file", async || Some(live.store.records_of_recording(Scope::Operator, id, 10).await.unwrap()).filter(|r| !r.is_empty()))
         .await;
@@ -513,4 +565,135 @@ async fn drafts_that_a_crash_left_are_finished_at_the_next_start() {
     let folder = root.join(&hls.place.object).parent().unwrap().to_owned();
     assert!(list.segments.values().all(|s| folder.join(s.uri().as_ref()).exists()), "{text}");
     live.close().await;
+}
+
+#[tokio::test]
+async fn what_was_ordered_goes_on_after_a_restart_until_it_is_stopped() {
+    let mut live = live().await;
+    let stream = live.stream().await;
+    let key = stream.key().unwrap();
+    let asked = Order {
+        stream: stream.id,
+        group: stream.group,
+        owner: stream.owner,
+        key: key.clone(),
+        callback: Some("http://127.0.0.1:9/cb".to_owned()),
+        ..order(3600, Formats::NONE.with(Format::Mp4))
+    };
+    let id = live.recorder.record(asked.clone(), true).await.unwrap();
+    let passing = live.recorder.record(asked.clone(), false).await.unwrap();
+    let since = live.recorder.running().iter().find(|r| r.id == id).unwrap().since;
+    assert_eq!(live.recorder.running().len(), 2);
+    let mut names = Vec::new();
+    for round in 0..2i64 {
+        let mut publisher = live.publish(&key);
+        live.run(&mut publisher, 0, 3_000).await;
+        // an orderly stop, and a draft that a crash leaves behind beside it
+        let spool = live.recorder.0.parts.shelf.spool().to_owned();
+        if round == 1 {
+            std::fs::write(spool.join(format!("{id}-7-mp4.part")), b"torn").unwrap();
+        }
+        drop(publisher);
+        let now = live.clock.unix() + ms(60_000);
+        let dir = live.close().await;
+        live = open(dir, now).await;
+        let running = live.recorder.running();
+        assert_eq!(running.iter().map(|r| (r.id, r.since, r.on_demand, r.formats)).collect::<Vec<_>>(), [(id, since, true, asked.formats)]);
+        assert!(running.iter().all(|r| r.id != passing));
+        let records = live
+            .until("a file", async || {
+                Some(live.store.records_of_recording(Scope::Operator, id, 10).await.unwrap()).filter(|r| r.len() as i64 > round)
+            })
+            .await;
+        names = records.into_iter().map(|record| record.place.object).collect();
+    }
+    assert!(names.len() == 2 && names[0] != names[1], "{names:?}");
+    // the next file is numbered behind the one that the crash left
+    let kept = live.store.recordings().await.unwrap();
+    assert_eq!((kept.len(), kept[0].sequence), (1, 7), "{kept:?}");
+    assert!(live.recorder.stop(id).await.unwrap());
+    let now = live.clock.unix();
+    let live = open(live.close().await, now).await;
+    assert!(live.recorder.running().is_empty());
+    // a stream that is gone takes its orders along, whether the server runs or not
+    let id = live.recorder.record(asked.clone(), true).await.unwrap();
+    assert_eq!(live.recorder.running().iter().map(|r| r.id).collect::<Vec<_>>(), [id]);
+    live.store.delete_stream(Scope::Operator, stream.id).await.unwrap();
+    live.until("forgotten", async || live.recorder.running().is_empty().then_some(())).await;
+    assert!(live.store.recordings().await.unwrap().is_empty());
+    live.store.put_recording(crate::model::recording::Ordered { id, since, sequence: 0, order: asked }).await.unwrap();
+    let live = open(live.close().await, now).await;
+    assert!(live.recorder.running().is_empty() && live.store.recordings().await.unwrap().is_empty());
+    live.close().await;
+}
+
+#[tokio::test]
+async fn no_room_is_told_is_a_gap_and_is_over_by_itself() {
+    let live = live().await;
+    let stream = live.stream().await;
+    let key = stream.key().unwrap();
+    let template = live.template(4).await;
+    live.store.bind(Scope::Operator, template.id, Instance::Stream(stream.id), How::default()).await.unwrap();
+    live.room.0.store(true, Ordering::Relaxed);
+    let mut publisher = live.publish(&key);
+    let mut at = 0;
+    let mut run = async |publisher: &mut Publisher, until: &str, check: &dyn Fn(&Running) -> bool| {
+        for _ in 0..60 {
+            live.run(publisher, at, at + 1_000).await;
+            at += 1_000;
+            if live.recorder.running().first().is_some_and(check) {
+                return at;
+            }
+        }
+        panic!("{until}: never: {:?}", live.recorder.running());
+    };
+    let refused =
+        run(&mut publisher, "refused", &|r| r.state == State::Failing && r.trouble.contains("quota") && r.trouble.contains("9 of 9")).await;
+    assert!(live.records(stream.id, RecordKind::Record).await.is_empty());
+    assert_eq!((live.recorder.counts().refused, live.recorder.counts().failing), (1, 1));
+    live.room.0.store(false, Ordering::Relaxed);
+    let again = run(&mut publisher, "there is room", &|r| r.state == State::Recording && r.files >= 2).await;
+    assert!(again > refused);
+    // a file that is open goes on to its end; the next one does not begin
+    live.room.0.store(true, Ordering::Relaxed);
+    run(&mut publisher, "refused again", &|r| r.state == State::Failing).await;
+    let files = live.recorder.running()[0].files;
+    run(&mut publisher, "still refused", &|r| r.state == State::Failing).await;
+    assert!(live.recorder.running()[0].files <= files + 2, "an open file is finished, no more");
+    drop(publisher);
+    live.until("no recording", async || live.recorder.running().is_empty().then_some(())).await;
+    let gaps = live.until("two gaps", async || Some(live.records(stream.id, RecordKind::Gap).await).filter(|g| g.len() == 2)).await;
+    assert!(gaps.iter().all(|gap| gap.duration_ms >= 900 && gap.size == 0), "{gaps:?}");
+    let records = live.records(stream.id, RecordKind::Record).await;
+    for gap in &gaps {
+        assert!(records.iter().all(|r| r.end <= gap.start || r.start >= gap.end), "{gap:?} {records:?}");
+    }
+    assert_eq!((live.recorder.counts().refused, live.recorder.counts().gaps), (2, 2));
+    assert_eq!(live.told().await, ["record_started", "record_error", "record_resumed", "record_error", "record_paused"]);
+    live.close().await;
+}
+
+#[test]
+fn sound_that_came_before_the_first_picture_is_recorded() {
+    let tracks = both();
+    let deaf = Arc::new(Tracks { video: None, audio: tracks.audio.clone() });
+    let mut rig = Rig::new(3600, false);
+    // the first frames do not know of the picture yet
+    for (at, tracks) in [(0, &deaf), (64, &deaf), (128, &tracks), (192, &tracks)] {
+        rig.push(unit(tracks, Kind::Audio, at, true));
+    }
+    rig.push(unit(&tracks, Kind::Video, 120, false));
+    for at in (200..4_000).step_by(40) {
+        rig.push(unit(&tracks, Kind::Video, at, at == 200));
+        for sound in (at..at + 40).filter(|sound| sound % 64 == 0 && *sound > 192) {
+            rig.push(unit(&tracks, Kind::Audio, sound, true));
+        }
+    }
+    rig.end();
+    for format in ALL {
+        let (pictures, sound) = rig.all(format);
+        assert_eq!(pictures, (200..4_000).step_by(40).collect::<Vec<_>>(), "{format}");
+        assert_eq!(sound, (0..).step_by(64).take(sound.len()).collect::<Vec<_>>(), "{format}");
+        assert!(sound.len() >= 61, "{format}: {}", sound.len());
+    }
 }

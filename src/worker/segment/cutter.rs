@@ -79,7 +79,8 @@ impl Cutter {
         Cutter { target, most: most.max(target), carried, exact: false, state, seen: None, last_key: None, gop: Timestamp::ZERO }
     }
 
-    /// Every change of a track begins a segment: for containers that say at the start what a decoder must know, and nowhere else.
+    /// Every change of a track begins a segment: for containers that say at the start what a decoder must know, and nowhere else. And
+    /// nothing is lost: sound that came before the first picture is added behind it.
     pub fn exact(self) -> Cutter {
         Cutter { exact: true, ..self }
     }
@@ -138,6 +139,12 @@ impl Cutter {
         let cut = *cut;
         let video = tracks.video.is_some();
         if video && !(unit.frame.kind == Kind::Video && unit.frame.key) {
+            if self.exact && unit.frame.kind == Kind::Audio {
+                held.push(unit.clone());
+                // of what comes long before the picture the end is kept
+                let far = held.iter().take_while(|held| unit.frame.dts - held.frame.dts > VIDEO_COMES).count();
+                held.drain(..far.max(held.len().saturating_sub(HELD)));
+            }
             return;
         }
         if !video && *expect_video {
@@ -149,7 +156,10 @@ impl Cutter {
         }
         // Audio that was held while video might have come is not lost when it does not; when it does, it is behind.
         let mut units = std::mem::take(held);
-        if video || units.is_empty() {
+        if video && self.exact {
+            units.retain(|held| held.tracks.audio == unit.tracks.audio && unit.frame.dts - held.frame.dts <= VIDEO_COMES);
+            units.insert(0, unit);
+        } else if video || units.is_empty() {
             units = vec![unit];
         }
         self.begin(cut, tracks, units[0].clone(), steps);

@@ -122,9 +122,7 @@ impl Shelf {
     pub fn has_room(&self) -> Result<(), Error> {
         let (free, least) = (self.0.free.load(Ordering::Relaxed), self.0.settings.min_free.0);
         match free < least && self.0.settings.when_full == WhenFull::Refuse {
-            true => {
-                Err(Error::Full(format!("{free} bytes are free on the disk of {}, storage.min_free is {least}", self.root().display())))
-            }
+            true => Err(Error::Full(format!("{free} bytes are free on the disk of records, storage.min_free is {least}"))),
             false => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 // Plays one URL in headless Chromium with the player that a web page would use, and tells what came of it as one JSON line.
 //
-//     node play.mjs KIND URL SECONDS      KIND: mpegts-http, mpegts-ws, hls, hls-low, mse-ws; run in the folder that holds node_modules
+//     node play.mjs KIND URL SECONDS      KIND: mpegts-http, mpegts-ws, hls, hls-low, mse-ws, file; run in the folder that holds node_modules
 //
 // The page comes from a server of its own, so that the stream is of another origin, as it is in real pages.
 
@@ -63,6 +63,8 @@ function start({ kind, url }) {
   video.addEventListener('error', () => window.errors.push(`video: ${video.error?.message}`));
   if (kind === 'mse-ws') {
     feed(video, url);
+  } else if (kind === 'file') {
+    video.src = url;
   } else if (kind.startsWith('hls')) {
     const player = (window.player = new Hls(kind === 'hls-low' ? { lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5 } : { lowLatencyMode: false }));
     player.on(Hls.Events.ERROR, (_, e) => e.fatal && window.errors.push(`hls.js: ${e.type} ${e.details}`));

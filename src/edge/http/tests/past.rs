@@ -18,8 +18,8 @@ impl Past for Canned {
         })
     }
 
-    fn piece<'a>(&'a self, key: &'a StreamKey, chunk: i64, n: Option<usize>) -> Later<'a, Bytes> {
-        Box::pin(async move { Ok(format!("piece {n:?} of {key} {chunk}").into()) })
+    fn piece<'a>(&'a self, key: &'a StreamKey, chunk: i64, n: Option<usize>, length: Option<u32>) -> Later<'a, Bytes> {
+        Box::pin(async move { Ok(format!("piece {n:?} {length:?} of {key} {chunk}").into()) })
     }
 
     fn film<'a>(&'a self, _: &'a StreamKey, _: Timestamp, _: Timestamp) -> Later<'a, Arc<dyn Reel>> {
@@ -55,8 +55,9 @@ async fn the_past_is_behind_the_streams_own_address_and_a_pass() {
     let (wanted, query) = body(&media).split_once(" of closed/a: ").unwrap();
     assert!(wanted.starts_with("Between("), "{media}");
     let piece = rig.get(&format!("/past/closed/a/77/3.m4s{query}")).await;
-    assert_eq!(body(&piece), "piece Some(3) of closed/a 77");
-    assert_eq!(body(&rig.get(&format!("/past/closed/a/77/init.mp4{query}")).await), "piece None of closed/a 77");
+    assert_eq!(body(&piece), "piece Some(3) None of closed/a 77");
+    assert_eq!(body(&rig.get(&format!("/past/closed/a/77/3-250.m4s{query}")).await), "piece Some(3) Some(250) of closed/a 77");
+    assert_eq!(body(&rig.get(&format!("/past/closed/a/77/init.mp4{query}")).await), "piece None None of closed/a 77");
     let delayed = rig.get("/live/a.m3u8?delay=60").await;
     assert!(body(&delayed).contains("\na.m3u8?delay=60&since="), "{delayed}");
     let refused = |answer: String, status: &str| assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
@@ -66,6 +67,8 @@ async fn the_past_is_behind_the_streams_own_address_and_a_pass() {
         ("/past/closed/a/77/3.m4s".to_owned(), "403"),
         (format!("/past/closed/a/77/x.m4s{query}"), "404"),
         (format!("/past/closed/a/77/a.ts{query}"), "404"),
+        (format!("/past/closed/a/77/3-.m4s{query}"), "404"),
+        (format!("/past/closed/a/77/3--1.m4s{query}"), "404"),
         ("/live/new.m3u8?start=100".to_owned(), "404"),
         ("/live/a.m3u8?start=200&end=100".to_owned(), "400"),
         ("/live/a.m3u8?start=x".to_owned(), "400"),

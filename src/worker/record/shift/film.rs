@@ -52,11 +52,13 @@ impl Film {
     }
 }
 
-/// The film of segments that follow each other; `None` if there are none.
-pub(super) fn make(folder: &Path, found: &[Found]) -> io::Result<Option<Film>> {
+/// The film of segments that follow each other, from one moment to another on the wall clock, in milliseconds; `None` if there is
+/// nothing. It is decoded from the newest key frame at or before its beginning, and shown from its beginning.
+pub(super) fn make(folder: &Path, found: &[Found], from: i64, to: i64) -> io::Result<Option<Film>> {
     let mut joint = Index::default();
     let mut files: Vec<PathBuf> = Vec::new();
     let mut shift = Timestamp::ZERO;
+    let mut window: Option<mp4::Window> = None;
     for part in found.chunk_by(|a, b| a.chunk == b.chunk) {
         let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
         let path = folder.join(chunk::film(first.chunk));
@@ -71,8 +73,16 @@ pub(super) fn make(folder: &Path, found: &[Found]) -> io::Result<Option<Film>> {
             break;
         }
         files.push(path);
+        // where a moment of the wall clock lies in the film, counted from the segment that holds it
+        let at =
+            |n: usize, wall: i64, moment: i64| index.lead(n).unwrap_or_default() + shift + Timestamp::from_millis((moment - wall).max(0));
+        let (from, to) = (at(first.n, first.entry.wall, from), at(last.n, last.entry.wall, to));
+        window = Some(mp4::Window { from: window.map_or(from, |window| window.from), to });
     }
-    let created = found.first().map(|first| Timestamp::from_millis(first.entry.wall));
+    if let Some(window) = window {
+        joint.clip(window);
+    }
+    let created = found.first().map(|first| Timestamp::from_millis(first.entry.wall.max(from)));
     let Some(plan) = mp4::plan(&joint, created) else { return Ok(None) };
     let mut length = plan.head.len() as u64;
     let mut parts = Vec::with_capacity(plan.copy.len());

@@ -4,6 +4,7 @@ use super::chunk::{self, Entry};
 use super::film::{self, Film};
 use super::{Shift, spell};
 use crate::base::id::StreamKey;
+use crate::container::mp4;
 use crate::media::time::Timestamp;
 use bytes::Bytes;
 use std::fmt::Write as _;
@@ -81,23 +82,28 @@ impl Shift {
         let hidden = if sliding { found.len().saturating_sub(LISTED) } else { 0 };
         let (bytes, ms) = found.iter().fold((0, 0), |(bytes, ms), f| (bytes + u64::from(f.entry.size), ms + u64::from(f.entry.ms)));
         let rate = (bytes * 8_000).checked_div(ms).unwrap_or(1_000_000);
-        Ok((text(key, &found, hidden, over, !sliding && !over, query), rate))
+        let kind = match (sliding, over) {
+            (true, _) => Sort::Sliding(hidden),
+            (false, false) => Sort::Growing { from },
+            (false, true) => Sort::Whole { from, to },
+        };
+        Ok((text(key, &found, kind, query), rate))
     }
 
-    /// A piece of a chunk: a segment, or with `None` what a decoder must know before.
-    pub async fn piece(&self, key: &StreamKey, chunk: i64, n: Option<usize>) -> Result<Bytes, Trouble> {
+    /// A piece of a chunk: a segment, or the first `length` milliseconds of it, or with `None` what a decoder must know before.
+    pub async fn piece(&self, key: &StreamKey, chunk: i64, n: Option<usize>, length: Option<u32>) -> Result<Bytes, Trouble> {
         let (folder, missing) = (self.folder(key), Trouble::Nothing(key.clone()));
-        let bytes = self.read(move || piece(&folder, chunk, n)).await?;
+        let bytes = self.read(move || cut_piece(&folder, chunk, n, length)).await?;
         bytes.ok_or(missing)
     }
 
-    /// A stretch as one MP4. It ends where a decoder would have to be set up anew.
+    /// A stretch as one MP4, from the first frame of it to the last. It ends earlier where a decoder would have to be set up anew.
     pub async fn film(&self, key: &StreamKey, from: Timestamp, to: Timestamp) -> Result<Film, Trouble> {
         let longest = self.0.settings.longest.0.as_millis() as i64;
         let (from, to) = (from.as_millis(), to.as_millis());
         let to = to.min(from.saturating_add(longest));
         let (folder, missing) = (self.folder(key), Trouble::Nothing(key.clone()));
-        let film = self.read(move || film::make(&folder, &find(&folder, from, to)?)).await?;
+        let film = self.read(move || film::make(&folder, &find(&folder, from, to)?, from, to)).await?;
         film.ok_or(missing)
     }
 
@@ -108,26 +114,46 @@ impl Shift {
     }
 }
 
-/// The segments with something between two moments, in order.
+/// The segments with something between two moments, in order, and before them those that a decoder needs to begin: from the one with
+/// the newest key frame on.
 pub(super) fn find(folder: &Path, from: i64, to: i64) -> io::Result<Vec<Found>> {
     let chunks = chunk::list(folder)?;
     // the chunk that holds `from` begins before it
     let first = chunks.partition_point(|chunk| *chunk <= from).saturating_sub(1);
-    let mut out: Vec<Found> = Vec::new();
+    let (mut out, mut lead): (Vec<Found>, Vec<Found>) = (Vec::new(), Vec::new());
     for chunk in chunks.into_iter().skip(first).take_while(|chunk| *chunk < to) {
         for (n, entry) in chunk::read(folder, chunk)?.into_iter().enumerate() {
-            if entry.end() <= from || entry.wall >= to {
+            if entry.wall >= to {
                 continue;
             }
-            // a player starts at a key frame
-            if out.is_empty() && !entry.key {
+            let before = out.last().or(lead.last());
+            let breaks = entry.broken || before.is_some_and(|last| entry.wall - last.entry.end() > APART);
+            let found = Found { chunk, n, entry, breaks };
+            if out.is_empty() {
+                // a player starts at a key frame
+                if entry.key {
+                    lead.clear();
+                } else if lead.is_empty() || breaks {
+                    lead.clear();
+                    continue;
+                }
+                lead.push(found);
+                if entry.end() > from {
+                    out.append(&mut lead);
+                }
                 continue;
             }
-            let breaks = entry.broken || out.last().is_some_and(|last| entry.wall - last.entry.end() > APART);
-            out.push(Found { chunk, n, entry, breaks });
+            out.push(found);
         }
     }
     Ok(out)
+}
+
+fn cut_piece(folder: &Path, chunk: i64, n: Option<usize>, length: Option<u32>) -> io::Result<Option<Bytes>> {
+    let whole = piece(folder, chunk, n)?;
+    let (Some(segment), Some(length)) = (&whole, length.filter(|_| n.is_some())) else { return Ok(whole) };
+    let init = piece(folder, chunk, None)?.unwrap_or_default();
+    Ok(mp4::shorten(&init, segment, Timestamp::from_millis(length.into())))
 }
 
 fn piece(folder: &Path, chunk: i64, n: Option<usize>) -> io::Result<Option<Bytes>> {
@@ -145,19 +171,36 @@ fn piece(folder: &Path, chunk: i64, n: Option<usize>) -> io::Result<Option<Bytes
     Ok(Some(bytes.into()))
 }
 
-/// Writes the playlist: fragmented MP4 (RFC 8216 bis, version 7), the map anew for each chunk.
-fn text(key: &StreamKey, found: &[Found], hidden: usize, over: bool, event: bool, query: &str) -> String {
+/// What a playlist shows; moments are on the wall clock, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+enum Sort {
+    /// It runs along; so many segments are not listed any more.
+    Sliding(usize),
+    /// From a moment on, and it grows.
+    Growing { from: i64 },
+    /// From one moment to another.
+    Whole { from: i64, to: i64 },
+}
+
+/// Writes the playlist: fragmented MP4 (RFC 8216 bis, version 7), the map anew for each chunk. A stretch begins with the segment that
+/// holds its beginning, and says where in it; its last segment is cut at its end.
+fn text(key: &StreamKey, found: &[Found], sort: Sort, query: &str) -> String {
+    let hidden = if let Sort::Sliding(hidden) = sort { hidden } else { 0 };
     let target = found.iter().map(|f| f.entry.ms.div_ceil(1000)).max().unwrap_or(1).max(1);
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:{hidden}\n");
     let gone = found.iter().take(hidden).skip(1).filter(|f| f.breaks).count();
     if gone > 0 {
         let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{gone}");
     }
-    match (over, event) {
-        (true, _) => out.push_str("#EXT-X-PLAYLIST-TYPE:VOD\n"),
-        // it grows, and a player begins at its beginning
-        (false, true) => out.push_str("#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-START:TIME-OFFSET=0,PRECISE=YES\n"),
-        _ => {}
+    let begin = |from: i64| {
+        let into = found.first().map_or(0, |first| (from - first.entry.wall).max(0));
+        format!("#EXT-X-START:TIME-OFFSET={:.3},PRECISE=YES\n", into as f64 / 1e3)
+    };
+    match sort {
+        Sort::Whole { from, .. } => out += &format!("#EXT-X-PLAYLIST-TYPE:VOD\n{}", begin(from)),
+        // it grows, and a player begins at its beginning, not near its end
+        Sort::Growing { from } => out += &format!("#EXT-X-PLAYLIST-TYPE:EVENT\n{}", begin(from)),
+        Sort::Sliding(_) => {}
     }
     let base = format!("/past/{}/{}", spell(key.app()), spell(key.name()));
     let mut chunk = None;
@@ -171,9 +214,14 @@ fn text(key: &StreamKey, found: &[Found], hidden: usize, over: bool, event: bool
         }
         let wall = jiff::Timestamp::from_millisecond(f.entry.wall).unwrap_or_default();
         let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", wall.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"));
-        let _ = writeln!(out, "#EXTINF:{:.3},\n{base}/{}/{}.m4s{query}", f64::from(f.entry.ms) / 1e3, f.chunk, f.n);
+        let rest = match sort {
+            Sort::Whole { to, .. } => u32::try_from(to - f.entry.wall).ok().filter(|rest| *rest < f.entry.ms),
+            _ => None,
+        };
+        let part = rest.map_or_else(String::new, |rest| format!("-{rest}"));
+        let _ = writeln!(out, "#EXTINF:{:.3},\n{base}/{}/{}{part}.m4s{query}", f64::from(rest.unwrap_or(f.entry.ms)) / 1e3, f.chunk, f.n);
     }
-    if over {
+    if matches!(sort, Sort::Whole { .. }) {
         out.push_str("#EXT-X-ENDLIST\n");
     }
     out

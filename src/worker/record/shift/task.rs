@@ -93,7 +93,7 @@ async fn write(shift: &Shift, key: &StreamKey, mut subscriber: Subscriber, over:
     let video = mp4::carried(&subscriber.stream().tracks()).video.is_some();
     let sinks: Vec<Box<dyn crate::worker::record::sink::Sink>> = vec![Box::new(Chunks::new(settings.segment.0))];
     let mut session = Session::with(Arc::new(order(key, settings.chunk.0)), RecordingId(0), 0, rules, sinks, video);
-    let new_disk = || Disk::new(&folder, Duration::ZERO);
+    let new_disk = || Disk::new(&folder);
     let mut disk = Some(new_disk());
     let (mut writing, mut batch, mut total): (Option<Writing>, Vec<_>, u64) = (None, Vec::new(), 0);
     // after a failure nothing is read before this

@@ -31,7 +31,7 @@ impl Rig {
         let order = Arc::new(order(chunk, Default::default()));
         let sinks: Vec<Box<dyn crate::worker::record::sink::Sink>> = vec![Box::new(Chunks::new(Duration::from_secs(4)))];
         let session = Session::with(order, crate::model::id::RecordingId(0), 0, rules, sinks, true);
-        Rig { dir, key, session, disk: Disk::new(&folder, Duration::ZERO) }
+        Rig { dir, key, session, disk: Disk::new(&folder) }
     }
 
     fn folder(&self) -> PathBuf {
@@ -123,16 +123,17 @@ async fn any_moment_of_the_past_plays() {
         let parts: Vec<&str> = address.split_once("?past=x").unwrap().0.split('/').collect();
         assert_eq!(parts[1..4], ["past", "app", "cam%2e1"]);
         let n = parts[5].strip_suffix(".m4s").map(|n| n.parse().unwrap());
-        let bytes = shift.piece(&rig.key, parts[4].parse().unwrap(), n).await.unwrap();
+        let bytes = shift.piece(&rig.key, parts[4].parse().unwrap(), n, None).await.unwrap();
         assert_eq!(&bytes[4..8], if init { b"ftyp" } else { b"moof" });
         maps += usize::from(init);
     }
     assert!(maps >= 4, "a map for each chunk: {text}");
     let film = shift.film(&rig.key, at(10_000), at(700_000)).await.unwrap();
+    // from the key frame on, which is at second 10 itself
     let (numbers, length) = pictures_of(&film);
-    let expected: Vec<u32> = (8_000..50_000).step_by(40).chain((0..9_000).step_by(40)).collect();
+    let expected: Vec<u32> = (10_000..50_000).step_by(40).chain((0..9_000).step_by(40)).collect();
     assert_eq!(numbers, expected);
-    assert!((50_900..52_000).contains(&length), "{length}");
+    assert!((48_900..50_000).contains(&length), "{length}");
     // up to the present, and behind it
     let text = list(Stretch::From(at(651_000))).await;
     assert!(text.contains("PLAYLIST-TYPE:EVENT") && !text.contains("ENDLIST"), "{text}");
@@ -140,7 +141,60 @@ async fn any_moment_of_the_past_plays() {
     assert!(!text.contains("ENDLIST") && list_of(&text).0 <= 6, "{text}");
     assert!(shift.playlist(&rig.key, Stretch::Between(at(100_000), at(200_000)), "").await.is_err());
     assert!(shift.film(&StreamKey::parse("app/other").unwrap(), at(0), at(1)).await.is_err());
-    assert!(shift.piece(&rig.key, 5, None).await.is_err());
+    assert!(shift.piece(&rig.key, 5, None, None).await.is_err());
+}
+
+#[tokio::test]
+async fn ten_minutes_back_plays_from_the_second_to_the_second() {
+    let tracks = both();
+    let mut rig = Rig::new(120);
+    // key frames ten seconds apart: what begins between them is decoded from the one before
+    for at in (0..700_000).step_by(200) {
+        rig.session.push(Arc::new(unit(&tracks, Kind::Video, at, at % 10_000 == 0)));
+        rig.session.push(Arc::new(unit(&tracks, Kind::Audio, at, true)));
+    }
+    rig.drain();
+    let (shift, _tasks) = rig.shift(690_000).await;
+    let at = |n: i64| ms(WALL + n);
+    // it is second 690: ten minutes ago it was second 90
+    let film = shift.film(&rig.key, at(93_000), at(99_000)).await.unwrap();
+    let (numbers, length) = pictures_of(&film);
+    assert_eq!(numbers, (90_000..99_000).step_by(200).collect::<Vec<_>>());
+    assert_eq!(length, 6_000, "what is decoded before the beginning is not shown");
+    let (text, _) = shift.playlist(&rig.key, Stretch::Between(at(93_000), at(105_000)), "?past=x").await.unwrap();
+    assert!(text.contains("#EXT-X-START:TIME-OFFSET=3.000,PRECISE=YES\n"), "{text}");
+    let lengths: Vec<f64> = text.lines().filter_map(|l| l.strip_prefix("#EXTINF:")?.strip_suffix(',')?.parse().ok()).collect();
+    assert_eq!(lengths, [10.0, 5.0], "{text}");
+    let last = text.lines().filter(|line| line.starts_with('/')).next_back().unwrap();
+    let parts: Vec<&str> = last.split_once("-5000.m4s?past=x").unwrap().0.split('/').collect();
+    let (chunk, n) = (parts[4].parse().unwrap(), parts[5].parse().unwrap());
+    let whole = shift.piece(&rig.key, chunk, Some(n), None).await.unwrap();
+    let part = shift.piece(&rig.key, chunk, Some(n), Some(5_000)).await.unwrap();
+    // far from a key frame: the segments before it that it needs come along
+    let mut sparse = Rig::new(600);
+    for at in (0..40_000).step_by(200) {
+        sparse.session.push(Arc::new(unit(&tracks, Kind::Video, at, at % 30_000 == 0)));
+    }
+    sparse.session.end();
+    sparse.drain();
+    let found = find(&sparse.folder(), WALL + 25_000, WALL + 26_000).unwrap();
+    let begins: Vec<(i64, bool)> = found.iter().map(|f| (f.entry.wall - WALL, f.entry.key)).collect();
+    assert_eq!(begins, [(0, true), (12_000, false), (24_000, false)]);
+    let film = super::film::make(&sparse.folder(), &found, WALL + 25_000, WALL + 26_000).unwrap().unwrap();
+    assert_eq!((pictures_of(&film).0.len(), pictures_of(&film).1), (130, 1_000));
+    let key = find(&sparse.folder(), WALL + 31_000, WALL + 32_000).unwrap();
+    assert_eq!(key.iter().map(|f| f.entry.wall - WALL).collect::<Vec<_>>(), [30_000]);
+    // each picture ends with its number
+    let count = |bytes: &[u8]| {
+        (100_000..110_000u32).step_by(200).filter(|n| bytes.windows(8).any(|w| w[..4] == [0x55; 4] && w[4..] == n.to_be_bytes())).count()
+    };
+    assert_eq!((count(&whole), count(&part)), (50, 25));
+    // at a distance of ten minutes
+    let (text, _) = shift.playlist(&rig.key, Stretch::Behind { since: at(690_000), delay: Duration::from_secs(600) }, "").await.unwrap();
+    let dates: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:")).collect();
+    let newest = jiff::Timestamp::from_millisecond(WALL + 80_000).unwrap();
+    assert_eq!(dates.last().map(|date| date.parse().unwrap()), Some(newest), "{text}");
+    assert!(!text.contains("ENDLIST"));
 }
 
 #[test]
@@ -155,7 +209,7 @@ fn what_a_crash_cut_off_is_not_listed_and_a_new_codec_ends_a_film() {
     let folder = rig.folder();
     let found = find(&folder, WALL, WALL + 100_000).unwrap();
     assert_eq!(found.iter().filter(|f| f.breaks).map(|f| f.entry.wall - WALL).collect::<Vec<_>>(), [0, 20_000]);
-    let film = super::film::make(&folder, &found).unwrap().unwrap();
+    let film = super::film::make(&folder, &found, WALL, WALL + 100_000).unwrap().unwrap();
     assert_eq!(pictures_of(&film).0, (0..20_000).step_by(40).collect::<Vec<_>>());
     let chunk = found[0].chunk;
     let whole = chunk::read(&folder, chunk).unwrap();

@@ -402,6 +402,8 @@ def ordered(context):
         with recorder.push(source):
             started = recorder.api("StartRecordStream", Id=stream, FileFormat="mp4", Interval=60)["Id"]
             eventually("it is being recorded", lambda: recorder.running()[0]["Size"] > 0, 10)
+            # what is written of a second is kept
+            time.sleep(2.5)
             recorder.server.kill()
         recorder.server.start()
         [waiting] = recorder.running()
@@ -410,6 +412,7 @@ def ordered(context):
         [before] = eventually("the file of before", recorder.records, 15)
         with recorder.push(source):
             eventually("it goes on", lambda: recorder.running()[0]["Size"] > 0, 10)
+            time.sleep(1.5)
             recorder.api("StopRecordStream", Id=stream)
         rows = eventually("both files", lambda: (lambda rows: rows if len(rows) == 2 else None)(recorder.records()), 10)
         if len({row["oNestObject"] for row in rows}) != 2 or before["Id"] not in {row["Id"] for row in rows}:

@@ -343,6 +343,7 @@ fn av1_is_described_by_its_record() {
     assert_eq!((entry.visual.width, entry.visual.height, entry.av1c_box.seq_level_idx_0.get()), (320, 180, 4));
     // Without a size, and with a record that is none, nothing is carried.
     assert!(carried(&tracks(config, 0)).video.is_none() && carried(&tracks(Bytes::from_static(&[1]), 320)).video.is_none());
+}
 
 /// The index of a file in memory.
 fn scanned(file: &[u8]) -> Index {

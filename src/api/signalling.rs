@@ -24,6 +24,7 @@ impl From<Failure> for Refusal {
             Failure::Failed => Refusal::Refused { status: 200, reason: "its answer says ERROR".to_owned() },
             Failure::Busy(why) => Refusal::Busy(why),
             Failure::Stopped => Refusal::Unavailable("it was stopped meanwhile".to_owned()),
+            Failure::Restarted => Refusal::Unavailable("the device restarted meanwhile".to_owned()),
             Failure::Finished => Refusal::Unavailable("the recording is over".to_owned()),
             Failure::Unavailable(why) => Refusal::Unavailable(why),
         }

@@ -44,6 +44,8 @@ pub struct Publisher {
     /// What is added to the sanitizer's times to stand on the stream's time line.
     shift: Option<Timestamp>,
     meter: Meter,
+    /// Nobody comes back: no grace time.
+    last: bool,
 }
 
 impl Publisher {
@@ -66,7 +68,13 @@ impl Publisher {
             discontinuity: resumed,
             shift: None,
             meter: Meter::default(),
+            last: false,
         }
+    }
+
+    /// Ends the stream for good: its readers get the rest and the end, without a grace time in which somebody could come back.
+    pub fn finish(mut self) {
+        self.last = true;
     }
 
     /// The stream that it writes into.
@@ -169,7 +177,7 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.registry.unpublish(&self.stream, self.holder);
+        self.registry.unpublish(&self.stream, self.holder, self.last);
     }
 }
 

@@ -121,7 +121,7 @@ impl Registry {
         Ok(Publisher::new(self.clone(), stream, holder, stopped, resumed))
     }
 
-    pub(super) fn unpublish(&self, stream: &Arc<Stream>, holder: u64) {
+    pub(super) fn unpublish(&self, stream: &Arc<Stream>, holder: u64, last: bool) {
         {
             let mut pen = stream.pen();
             if pen.holder != holder {
@@ -132,7 +132,7 @@ impl Registry {
         }
         self.tell(Event::Gone(stream.key.clone()));
         let grace = self.0.settings.grace.0;
-        if grace.is_zero() || self.0.tasks.stopping().is_requested() {
+        if last || grace.is_zero() || self.0.tasks.stopping().is_requested() {
             return self.bury(stream, holder);
         }
         let (registry, stream) = (self.clone(), stream.clone());

@@ -251,6 +251,19 @@ async fn after_the_grace_time_readers_get_the_rest_and_the_end() {
 }
 
 #[tokio::test]
+async fn what_is_finished_has_no_grace_time() {
+    let rig = rig(Settings::default());
+    let mut publisher = rig.publish();
+    rig.run(&mut publisher, 0, 3, 10);
+    let mut sub = rig.subscribe(Start::Key);
+    publisher.finish();
+    let mut batch = Vec::new();
+    assert_eq!((sub.recv(&mut batch).await, batch.len()), (Recv::Units, 3));
+    assert_eq!(sub.recv(&mut batch).await, Recv::Ended(End::StreamEnded));
+    assert!(rig.registry.get(&rig.key).is_none());
+}
+
+#[tokio::test]
 async fn demand_is_told_once_and_answered_to_all() {
     let rig = Arc::new(rig(Settings::default()));
     let mut events = rig.registry.watch();

@@ -1,5 +1,6 @@
 //! By which address a peer reaches us: what Via, Contact and SDP tell it.
 
+use crate::proto::sip::Path;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, PoisonError};
@@ -32,16 +33,32 @@ impl Addresses {
         if !bound.is_unspecified() {
             return bound;
         }
+        self.way_to(peer).unwrap_or(bound)
+    }
+
+    /// Our address for the media of a peer that is reached this way; `bound` is what the media port is bound to. Where that is any
+    /// address, the peer's media goes where its messages go.
+    pub fn for_media(&self, path: &Path, bound: IpAddr) -> IpAddr {
+        let told = path.local.ip();
+        match bound.is_unspecified() && !told.is_unspecified() {
+            true => told,
+            false => self.seen_by(path.remote.ip(), bound),
+        }
+    }
+
+    /// The address of the interface that leads to a peer.
+    pub fn way_to(&self, peer: IpAddr) -> Option<IpAddr> {
+        let peer = peer.to_canonical();
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = routes.get(&peer) {
-            return *known;
+            return Some(*known);
         }
         if routes.len() >= ROUTES_MAX {
             routes.clear();
         }
-        let found = route(peer).unwrap_or(bound);
+        let found = route(peer)?;
         routes.insert(peer, found);
-        found
+        Some(found)
     }
 }
 
@@ -81,5 +98,20 @@ mod tests {
         assert_eq!(addresses.seen_by(ip("::ffff:127.0.0.1"), ip("::")), ip("127.0.0.1"));
         assert_eq!(Addresses::new(Some(ip("203.0.113.9")), true).seen_by(ip("10.0.0.1"), ip("10.0.0.9")), ip("203.0.113.9"));
         assert_eq!(Addresses::new(None, false).seen_by(ip("198.51.100.1"), ip("192.0.2.1")), ip("192.0.2.1"));
+    }
+
+    #[test]
+    fn media_goes_where_messages_go() {
+        let path = Path {
+            transport: crate::proto::sip::Transport::Udp,
+            link: 0,
+            remote: "127.0.0.1:5060".parse().unwrap(),
+            local: "127.0.0.9:5060".parse().unwrap(),
+        };
+        let addresses = Addresses::new(None, false);
+        assert_eq!(addresses.for_media(&path, ip("0.0.0.0")), ip("127.0.0.9"));
+        assert_eq!(addresses.for_media(&path, ip("127.0.0.3")), ip("127.0.0.3"), "a port that is open on one address only");
+        let nowhere = Path { local: "0.0.0.0:5060".parse().unwrap(), ..path };
+        assert_eq!(addresses.for_media(&nowhere, ip("0.0.0.0")), ip("127.0.0.1"));
     }
 }

@@ -28,6 +28,9 @@ pub enum Failure {
     /// Somebody stopped it meanwhile.
     #[error("it was stopped")]
     Stopped,
+    /// The device registered anew and has forgotten its calls.
+    #[error("the device restarted")]
+    Restarted,
     /// The device sent the recording to its end.
     #[error("the recording was sent to its end")]
     Finished,

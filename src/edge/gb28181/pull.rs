@@ -2,10 +2,10 @@
 
 use super::address::Addresses;
 pub use super::failure::Failure;
-use super::media::{self, Codec, Expect, Media, Receiving};
+use super::media::{self, Media};
 use super::past::{Past, PastCalls};
-use super::roster::{Entry, Roster};
-use super::settings::{Carriage, Settings};
+use super::roster::Roster;
+use super::settings::Settings;
 use super::signalling::{CallEvent, Signalling};
 use super::states::States;
 use crate::base::error::End;
@@ -14,18 +14,20 @@ use crate::media::time::Timestamp;
 use crate::model::id::{DeviceId, StreamId};
 use crate::model::stream;
 use crate::model::time::Time;
+use crate::proto::gb28181::Id;
 use crate::proto::gb28181::manscdp::Control;
 use crate::proto::gb28181::mansrtsp;
-use crate::proto::gb28181::sdp;
-use crate::proto::gb28181::server::{Answered, CallEnd, CallId, DeviceKey, Invite};
-use crate::proto::gb28181::{Id, ssrc::Ssrc};
+use crate::proto::gb28181::server::{CallEnd, CallId, DeviceKey};
 use crate::runtime::task::Tasks;
 use crate::stream::Registry;
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
+
+mod dial;
+
+use dial::Up;
 
 /// A channel and the stream that it becomes.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +60,8 @@ enum State {
 enum Order {
     /// Try again at once.
     Hurry,
+    /// The device registered anew: a call of its former life is over.
+    Returned,
     /// End.
     Stop,
     /// Control the playback.
@@ -115,8 +119,11 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 const KEY_PAUSE: Duration = Duration::from_secs(1);
 /// How often a pull looks after itself.
 const LOOK: Duration = Duration::from_secs(1);
-/// Devices that are remembered for refusing TCP.
-const UDP_ONLY_MAX: usize = 100_000;
+/// A device that registered anew and has sent nothing for so long has forgotten the call.
+const FORGOTTEN: Duration = Duration::from_secs(2);
+/// After the end of a recording its media is awaited until none has come for so long, and so long at most.
+const QUIET: Duration = Duration::from_millis(400);
+const DRAIN: Duration = Duration::from_secs(2);
 
 impl Pulls {
     /// None yet.
@@ -202,6 +209,13 @@ impl Pulls {
         self.slots().values().filter(|slot| slot.target.device == device).filter_map(|slot| slot.target.stream).collect()
     }
 
+    /// A device registered anew: what it was called for before is called for again, unless it sends it still.
+    pub fn returned(&self, device: DeviceId) {
+        for slot in self.slots().values().filter(|slot| slot.target.device == device) {
+            let _ = slot.orders.send(Order::Returned);
+        }
+    }
+
     /// Ends the pull of a stream whose channel is gone.
     pub fn retire(&self, stream: StreamId) {
         for slot in self.slots().values_mut().filter(|slot| slot.target.stream == Some(stream)) {
@@ -246,10 +260,11 @@ impl Pulls {
             state.send_replace(State::Calling(attempt));
             let called = tokio::select! {
                 called = self.call(&target) => called,
-                () = stopped(&mut orders) => Err(Failure::Stopped),
+                interrupted = interrupted(&mut orders) => Err(interrupted),
                 () = stop.requested() => Err(Failure::Stopped),
             };
             let over = match called {
+                Err(Failure::Restarted) => Failure::Restarted,
                 Err(failure) => {
                     self.failed(&target, &failure);
                     failure
@@ -266,24 +281,40 @@ impl Pulls {
                     over
                 }
             };
+            if over == Failure::Restarted {
+                continue;
+            }
             state.send_replace(State::Failed(attempt, over.clone()));
-            // a device that is gone starts its streams when it is back
-            let again = self.slots().get(&target.key).is_some_and(|slot| slot.keep)
-                && !matches!(over, Failure::Stopped | Failure::Offline | Failure::Finished);
-            if !again || stop.is_requested() {
+            if !self.goes_on(&target, &over) || stop.is_requested() {
                 break;
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
                 order = orders.recv() => match order {
-                    Some(Order::Hurry) => {}
+                    Some(Order::Hurry | Order::Returned) => {}
                     Some(Order::Control(_, answer)) => { let _ = answer.send(Err(Failure::Stopped)); }
                     Some(Order::Stop) | None => break,
                 },
                 () = stop.requested() => break,
             }
+            // its viewers may be gone by now
+            if !self.goes_on(&target, &over) {
+                break;
+            }
         }
         self.slots().remove(&target.key);
+    }
+
+    /// Whether a stream that broke off is called for again: while it is to be kept, and while its viewers wait for it to go on.
+    fn goes_on(&self, target: &Target, over: &Failure) -> bool {
+        let kept = self.slots().get(&target.key).is_some_and(|slot| slot.keep);
+        let watched = target.range.is_none() && self.0.parts.registry.get(&target.key).is_some_and(|stream| stream.viewers() > 0);
+        match over {
+            Failure::Stopped | Failure::Finished => false,
+            // a device that is gone starts its streams when it is back
+            Failure::Offline => watched,
+            _ => kept || watched,
+        }
     }
 
     fn failed(&self, target: &Target, failure: &Failure) {
@@ -298,116 +329,11 @@ impl Pulls {
         }
     }
 
-    /// One INVITE, and a second one over UDP if the device does not want TCP.
-    async fn call(&self, target: &Target) -> Result<Up, Failure> {
-        let parts = &self.0.parts;
-        let entry = parts.roster.by_id(target.device).ok_or(Failure::Offline)?;
-        let _place = self.0.calling.acquire().await.map_err(|_| Failure::Stopped)?;
-        for carriage in self.carriages(&entry) {
-            let mut up = self.invite(&entry, target, carriage)?;
-            if let Some(slot) = self.slots().get_mut(&target.key) {
-                slot.call = Some(up.call);
-            }
-            match up.events.recv().await {
-                Some(CallEvent::Answered(answered)) => {
-                    up.take_answer(&answered);
-                    return Ok(up);
-                }
-                Some(CallEvent::Ended(CallEnd::Refused { status, reason })) if carriage.is_tcp() && is_about_media(status) => {
-                    tracing::info!(device = %entry.key, status, reason, "the device does not take media over TCP, trying UDP");
-                    self.remember_udp(entry.key);
-                    up.receiving.end(End::Denied(format!("{status} {reason}")));
-                }
-                Some(CallEvent::Ended(end)) => {
-                    let failure = Failure::from(end);
-                    self.keep_past(target, &up, &failure);
-                    up.receiving.end(End::Denied(failure.to_string()));
-                    return Err(failure);
-                }
-                Some(CallEvent::Controlled(..)) | None => return Err(Failure::Failed),
-            }
-        }
-        Err(Failure::Failed)
-    }
-
     fn keep_past(&self, target: &Target, up: &Up, why: &Failure) {
         let at = self.0.parts.signalling.clock().now();
         let media = up.receiving.report();
         let past = Past { device: target.device, stream: target.key.clone(), call: up.call, media, why: why.clone(), at };
         self.0.past.note(past);
-    }
-
-    fn carriages(&self, entry: &Entry) -> Vec<sdp::Carriage> {
-        let wanted = entry.media().unwrap_or(self.0.parts.settings.media);
-        let udp_only = self.0.udp_only.lock().unwrap_or_else(PoisonError::into_inner).contains(&entry.key);
-        match wanted {
-            _ if udp_only && entry.media().is_none() => vec![sdp::Carriage::Udp],
-            Carriage::Udp => vec![sdp::Carriage::Udp],
-            Carriage::Tcp => vec![sdp::Carriage::TcpPassive, sdp::Carriage::Udp],
-            Carriage::TcpActive => vec![sdp::Carriage::TcpActive, sdp::Carriage::Udp],
-        }
-    }
-
-    fn remember_udp(&self, key: DeviceKey) {
-        let mut known = self.0.udp_only.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < UDP_ONLY_MAX {
-            known.insert(key);
-        }
-    }
-
-    /// Expects the media, then sends the INVITE: a device may send the instant it answers.
-    fn invite(&self, entry: &Entry, target: &Target, carriage: sdp::Carriage) -> Result<Up, Failure> {
-        let parts = &self.0.parts;
-        let path = parts.signalling.with(|server, _| server.device(&entry.key)).and_then(|device| device.path).ok_or(Failure::Offline)?;
-        let host = parts.addresses.seen_by(path.remote.ip(), parts.media.address().ip());
-        let (ssrc, receiving) = self.expect(entry, target, carriage, path.remote)?;
-        let purpose = if target.range.is_some() { sdp::Purpose::Playback } else { sdp::Purpose::Play };
-        let invite = Invite {
-            purpose,
-            ssrc: Some(ssrc),
-            range: target.range,
-            stream: entry.stream_number(),
-            senior: entry.flag("senior_sdp"),
-            ..Invite::play(target.channel, SocketAddr::new(host, receiving.port()), carriage)
-        };
-        let (call, events) = parts.signalling.call(|server, now| server.invite(now, &entry.key, invite).map(|(call, _)| call))?;
-        Ok(Up { call, events, receiving, device: entry.key, tcp: carriage.is_tcp() })
-    }
-
-    /// An SSRC that no other call has, and the media that comes with it.
-    fn expect(&self, entry: &Entry, target: &Target, carriage: sdp::Carriage, device: SocketAddr) -> Result<(Ssrc, Receiving), Failure> {
-        let parts = &self.0.parts;
-        let release = |taken: Vec<Ssrc>| parts.signalling.with(|server, _| taken.into_iter().for_each(|ssrc| server.release_ssrc(ssrc)));
-        let mut taken = Vec::new();
-        // a device may use an SSRC of its own that happens to be one of ours
-        for _ in 0..16 {
-            let ssrc = parts.signalling.with(|server, _| server.reserve_ssrc(&entry.key.platform, target.range.is_none()));
-            let Some(ssrc) = ssrc else { break };
-            let expect = Expect {
-                transport: match carriage {
-                    sdp::Carriage::Udp => media::Transport::Udp,
-                    sdp::Carriage::TcpPassive => media::Transport::TcpPassive,
-                    sdp::Carriage::TcpActive => media::Transport::TcpActive,
-                },
-                device: Some(device.ip().to_canonical()),
-                own_port: entry.flag("own_port"),
-                ..Expect::new(target.key.clone(), ssrc.0)
-            };
-            match parts.media.expect(expect) {
-                Ok(receiving) => {
-                    release(taken);
-                    return Ok((ssrc, receiving));
-                }
-                Err(media::CannotExpect::SsrcTaken(_)) => taken.push(ssrc),
-                Err(error) => {
-                    taken.push(ssrc);
-                    release(taken);
-                    return Err(Failure::Unavailable(error.to_string()));
-                }
-            }
-        }
-        release(taken);
-        Err(Failure::Unavailable("no SSRC is free".to_owned()))
     }
 
     /// Looks after a call that is up until it is over; gives the reason, and as what the stream ends if it has not ended by itself.
@@ -423,11 +349,22 @@ impl Pulls {
         loop {
             tokio::select! {
                 event = up.events.recv() => match event {
-                    Some(CallEvent::Ended(end)) => {
-                        let over = match end {
-                            CallEnd::Finished | CallEnd::RemoteBye => End::PeerClosed,
-                            ref other => End::Denied(other.to_string()),
+                    Some(CallEvent::Finished) => {
+                        self.take_rest(up, orders).await;
+                        parts.signalling.with(|server, now| server.hang_up(now, up.call));
+                        return (Failure::Finished, Some(End::StreamEnded));
+                    }
+                    Some(CallEvent::Ended(CallEnd::Finished)) => return (Failure::Finished, Some(End::StreamEnded)),
+                    Some(CallEvent::Ended(CallEnd::RemoteBye)) => {
+                        self.take_rest(up, orders).await;
+                        // of a recording it is its end: some devices say no more than this
+                        return match target.range {
+                            Some(_) => (Failure::Finished, Some(End::StreamEnded)),
+                            None => (Failure::Failed, Some(End::PeerClosed)),
                         };
+                    }
+                    Some(CallEvent::Ended(end)) => {
+                        let over = End::Denied(end.to_string());
                         return (end.into(), Some(over));
                     }
                     Some(CallEvent::Controlled(number, result)) => if let Some(answer) = waiting.remove(&number) {
@@ -463,6 +400,10 @@ impl Pulls {
                 }
                 order = orders.recv() => match order {
                     Some(Order::Hurry) => {}
+                    Some(Order::Returned) => if up.receiving.is_dead(FORGOTTEN) {
+                        parts.signalling.with(|server, now| server.hang_up(now, up.call));
+                        return (Failure::Restarted, Some(End::PeerClosed));
+                    },
                     Some(Order::Control(command, answer)) => match parts.signalling.with(|server, now| server.playback(now, up.call, command)) {
                         Ok(number) => {
                             match command {
@@ -499,6 +440,18 @@ impl Pulls {
         }
     }
 
+    /// Signalling overtakes media: what is on its way when a call ends is taken in.
+    async fn take_rest(&self, up: &Up, orders: &mut mpsc::UnboundedReceiver<Order>) {
+        let stop = self.0.parts.tasks.stopping();
+        tokio::select! {
+            () = up.receiving.quiet(QUIET) => {}
+            _ = up.receiving.ended() => {}
+            () = tokio::time::sleep(DRAIN) => {}
+            _ = interrupted(orders) => {}
+            () = stop.requested() => {}
+        }
+    }
+
     /// Whether a stream that runs for its viewers has had none for long enough.
     fn is_idle(&self, target: &Target, now: Timestamp, since: &mut Option<Timestamp>) -> bool {
         let parts = &self.0.parts;
@@ -514,49 +467,12 @@ impl Pulls {
     }
 }
 
-/// A call and its media.
-struct Up {
-    call: CallId,
-    events: mpsc::UnboundedReceiver<CallEvent>,
-    receiving: Receiving,
-    device: DeviceKey,
-    tcp: bool,
-}
-
-impl Up {
-    fn take_answer(&self, answered: &Answered) {
-        let description = answered.description.as_ref();
-        let payloads = description.map(|description| {
-            description
-                .formats
-                .iter()
-                .map(|number| {
-                    let named = description.encoding(*number).map(Codec::named);
-                    (*number, named.unwrap_or(Codec::usual(*number)))
-                })
-                .collect()
-        });
-        self.receiving.answer(media::Answer {
-            ssrc: description.and_then(|description| description.ssrc).map(|ssrc| ssrc.0),
-            source: Some(answered.remote).filter(|remote| remote.port() != 0),
-            payloads: payloads.unwrap_or_default(),
-        });
-        if answered.carriage == sdp::Carriage::TcpActive {
-            self.receiving.connect(answered.remote);
-        }
-    }
-}
-
-/// Statuses that may mean "not over TCP".
-fn is_about_media(status: u16) -> bool {
-    matches!(status, 400 | 415 | 488 | 500 | 501 | 606)
-}
-
-/// Returns when the pull is told to end; other orders are for later.
-async fn stopped(orders: &mut mpsc::UnboundedReceiver<Order>) {
+/// Returns when the pull is told to end, or to begin anew because its device did; other orders are for later.
+async fn interrupted(orders: &mut mpsc::UnboundedReceiver<Order>) -> Failure {
     loop {
         match orders.recv().await {
-            Some(Order::Stop) | None => return,
+            Some(Order::Stop) | None => return Failure::Stopped,
+            Some(Order::Returned) => return Failure::Restarted,
             Some(Order::Control(_, answer)) => {
                 let _ = answer.send(Err(Failure::Stopped));
             }

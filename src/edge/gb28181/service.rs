@@ -312,6 +312,7 @@ impl Service {
             | Event::Records { .. }
             | Event::Answered { .. }
             | Event::CallAnswered { .. }
+            | Event::CallFinished { .. }
             | Event::CallEnded { .. }
             | Event::Controlled { .. } => {}
         }
@@ -341,6 +342,8 @@ impl Service {
             return;
         }
         tracing::info!(device = %key, path = %Pii(path), ?version, expires, "device on");
+        // it has forgotten what it was called for
+        self.pulls.returned(entry.id);
         let service = self.clone();
         self.tasks.spawn("gb28181 greeting", async move {
             let stop = service.tasks.stopping();

@@ -54,6 +54,8 @@ pub enum Happening {
 pub enum CallEvent {
     /// It is answered.
     Answered(Box<Answered>),
+    /// The device says that the recording was sent to its end.
+    Finished,
     /// It is over.
     Ended(CallEnd),
     /// A playback was controlled.
@@ -174,10 +176,8 @@ impl Signalling {
     }
 
     fn tell(&self, core: &mut Core, now: Timestamp, event: Event) {
-        let to_call = |core: &Core, call: &CallId, event| {
-            // whoever waited may be gone; then nobody cares
-            let _ = core.calls.get(call).map(|route| route.send(event));
-        };
+        // false: whoever waited is gone
+        let to_call = |core: &Core, call: &CallId, event| core.calls.get(call).is_some_and(|route| route.send(event).is_ok());
         match event {
             Event::Ask { ask, registration } => match self.0.roster.judge(&registration, Time::from_nanos(self.0.clock.unix().0)) {
                 Say::Verdict(verdict) => core.server.verdict(now, ask, verdict),
@@ -187,8 +187,19 @@ impl Signalling {
                     }
                 }
             },
-            Event::CallAnswered { call, answered } => to_call(core, &call, CallEvent::Answered(answered)),
-            Event::Controlled { call, number, result } => to_call(core, &call, CallEvent::Controlled(number, result)),
+            Event::CallAnswered { call, answered } => {
+                if !to_call(core, &call, CallEvent::Answered(answered)) {
+                    core.server.hang_up(now, call);
+                }
+            }
+            Event::CallFinished { call } => {
+                if !to_call(core, &call, CallEvent::Finished) {
+                    core.server.hang_up(now, call);
+                }
+            }
+            Event::Controlled { call, number, result } => {
+                to_call(core, &call, CallEvent::Controlled(number, result));
+            }
             Event::CallEnded { call, why } => {
                 to_call(core, &call, CallEvent::Ended(why));
                 core.calls.remove(&call);
@@ -225,6 +236,32 @@ impl Signalling {
                 () = self.0.clock.sleep_until(due) => self.with(|server, now| server.handle_timeout(now)),
                 () = self.0.wake.notified() => {}
             }
+        }
+    }
+}
+
+/// Hangs up when it is dropped, as when nobody waits for an answer any longer.
+pub struct HangUp<'a> {
+    signalling: &'a Signalling,
+    call: Option<CallId>,
+}
+
+impl<'a> HangUp<'a> {
+    /// For this call.
+    pub fn new(signalling: &'a Signalling, call: CallId) -> HangUp<'a> {
+        HangUp { signalling, call: Some(call) }
+    }
+
+    /// The call goes on.
+    pub fn keep(mut self) {
+        self.call = None;
+    }
+}
+
+impl Drop for HangUp<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call {
+            self.signalling.with(|server, now| server.hang_up(now, call));
         }
     }
 }

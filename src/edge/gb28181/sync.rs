@@ -6,13 +6,14 @@ use super::settings::Settings;
 use super::signalling::{Part, Signalling};
 use crate::model::channel::{Branch, Catalog, Info, Item, Synced};
 use crate::model::device::Kind;
-use crate::model::id::GbId;
+use crate::model::id::{DeviceId, GbId};
 use crate::model::tenant::Scope;
 use crate::proto::gb28181::id;
 use crate::proto::gb28181::manscdp::{self, Query};
 use crate::proto::gb28181::server::{Answer, Subscription};
 use crate::proto::gb28181::{Id, catalog};
 use crate::store::Store;
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,8 +28,12 @@ struct Inner {
     store: Store,
     settings: Arc<Settings>,
     places: Semaphore,
-    running: Mutex<HashSet<crate::model::id::DeviceId>>,
+    /// Catalogs that are being fetched, and what their devices told by themselves meanwhile.
+    running: Mutex<HashMap<DeviceId, Vec<manscdp::Item>>>,
 }
+
+/// Changes that are kept while a catalog is fetched; more are stored all the same, only not kept for it.
+const TOLD_MAX: usize = 20_000;
 
 /// Why a catalog was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -111,13 +116,14 @@ impl Syncs {
 
     /// Fetches a catalog and stores it. `revive`: what an operator deleted comes back.
     pub async fn fetch(&self, entry: &Entry, revive: bool) -> Result<Synced, SyncError> {
-        let Some(_running) = Running::begin(&self.0, entry.id) else { return Err(SyncError::Running) };
-        let (answer, items, _) = self.ask(entry, entry.key.device, &Query::Catalog).await?;
+        let Some(running) = Running::begin(&self.0, entry.id) else { return Err(SyncError::Running) };
+        let (answer, mut items, _) = self.ask(entry, entry.key.device, &Query::Catalog).await?;
         let Answer::Catalog { end, .. } = answer else { return Err(Failure::Failed.into()) };
         let complete = end == catalog::End::Complete;
         if !complete {
             tracing::info!(device = %entry.key, entries = items.len(), "the catalog broke off: channels that it did not name are kept");
         }
+        merge(&mut items, running.told());
         let catalog = Catalog { complete, revive, ..convert(entry, items) };
         Ok(self.0.store.sync_catalog(entry.id, catalog).await?)
     }
@@ -125,6 +131,7 @@ impl Syncs {
     /// Stores entries that came by themselves.
     pub async fn changes(&self, entry: &Entry, items: Vec<manscdp::Item>) -> Result<(), crate::store::Error> {
         use manscdp::Change::{Added, Defect, Deleted, Off, On, Updated, VideoLost};
+        self.note(entry.id, &items);
         let (mut on, mut off, mut gone, mut full) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for item in items {
             let Some(code) = item.id.and_then(|id| id.as_str().parse::<GbId>().ok()) else { continue };
@@ -151,6 +158,14 @@ impl Syncs {
         Ok(())
     }
 
+    /// Keeps changes for a catalog that is being fetched: it may have been written before them and is stored after them.
+    fn note(&self, device: DeviceId, items: &[manscdp::Item]) {
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = running.get_mut(&device).filter(|told| told.len() + items.len() <= TOLD_MAX) {
+            told.extend_from_slice(items);
+        }
+    }
+
     /// Asks something and waits for the end of the answer.
     pub async fn ask(
         &self,
@@ -172,12 +187,23 @@ impl Syncs {
 }
 
 /// Keeps a second fetch of the same catalog away while it lives.
-struct Running<'a>(&'a Inner, crate::model::id::DeviceId);
+struct Running<'a>(&'a Inner, DeviceId);
 
 impl<'a> Running<'a> {
-    fn begin(inner: &'a Inner, id: crate::model::id::DeviceId) -> Option<Running<'a>> {
-        let fresh = inner.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        fresh.then_some(Running(inner, id))
+    fn begin(inner: &'a Inner, id: DeviceId) -> Option<Running<'a>> {
+        match inner.running.lock().unwrap_or_else(PoisonError::into_inner).entry(id) {
+            Slot::Occupied(_) => None,
+            Slot::Vacant(free) => {
+                free.insert(Vec::new());
+                Some(Running(inner, id))
+            }
+        }
+    }
+
+    /// What the device told by itself since the beginning.
+    fn told(&self) -> Vec<manscdp::Item> {
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get_mut(&self.1).map(std::mem::take).unwrap_or_default()
     }
 }
 
@@ -185,6 +211,37 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }
+}
+
+/// Brings a catalog up to what its device told while it was fetched. Without this a channel that was added meanwhile would be
+/// retired at once, for the catalog does not name it.
+fn merge(items: &mut Vec<manscdp::Item>, told: Vec<manscdp::Item>) {
+    use manscdp::Change::{Added, Defect, Deleted, Off, On, Updated, VideoLost};
+    let mut at: HashMap<Id, usize> = items.iter().enumerate().filter_map(|(n, item)| Some((item.id?, n))).collect();
+    let mut gone = HashSet::new();
+    for change in told {
+        let Some(id) = change.id else { continue };
+        let known = at.get(&id).and_then(|n| items.get_mut(*n));
+        match (change.change, known) {
+            (Some(Deleted), _) => {
+                gone.insert(id);
+            }
+            (Some(On), Some(known)) => known.online = true,
+            (Some(Off | VideoLost | Defect), Some(known)) => known.online = false,
+            (Some(On | Off | VideoLost | Defect), None) => {}
+            (Some(Added | Updated) | None, known) => {
+                gone.remove(&id);
+                match known {
+                    Some(known) => *known = change,
+                    None => {
+                        at.insert(id, items.len());
+                        items.push(change);
+                    }
+                }
+            }
+        }
+    }
+    items.retain(|item| item.id.is_none_or(|id| !gone.contains(&id)));
 }
 
 /// A device's entries as channels and directories. Which entry is a directory is told by its type; a recorder inside a platform's
@@ -272,6 +329,29 @@ mod tests {
 
     fn branch(code: &str, parent: &str) -> Branch {
         Branch { code: code.into(), parent: parent.into(), name: String::new() }
+    }
+
+    fn item(id: &str, name: &str, change: Option<manscdp::Change>) -> manscdp::Item {
+        manscdp::Item { id: Id::new(id), name: name.into(), online: true, change, ..manscdp::Item::default() }
+    }
+
+    #[test]
+    fn what_is_told_while_a_catalog_is_fetched_counts() {
+        use manscdp::Change::{Added, Deleted, Off, Updated};
+        let [a, b, c, d] = ["34020000001310000001", "34020000001310000002", "34020000001310000003", "34020000001310000004"];
+        let mut items = vec![item(a, "a", None), item(b, "b", None), item(c, "c", None)];
+        let told = vec![
+            item(d, "d", Some(Added)),
+            item(a, "A", Some(Updated)),
+            item(b, "", Some(Deleted)),
+            item(c, "", Some(Deleted)),
+            item(c, "C", Some(Added)),
+            item(a, "", Some(Off)),
+            item("34020000001310000009", "", Some(Off)),
+        ];
+        merge(&mut items, told);
+        let seen: Vec<_> = items.iter().map(|item| (item.id.unwrap().to_string(), item.name.as_str(), item.online)).collect();
+        assert_eq!(seen, [(a.to_owned(), "A", false), (c.to_owned(), "C", true), (d.to_owned(), "d", true)]);
     }
 
     #[test]

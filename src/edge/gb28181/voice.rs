@@ -5,7 +5,7 @@ use super::pull::Failure;
 use super::roster::Entry;
 use super::service::Service;
 use super::settings::Carriage;
-use super::signalling::{CallEvent, Part};
+use super::signalling::{CallEvent, HangUp, Part};
 use crate::base::id::StreamKey;
 use crate::media::track::AudioCodec;
 use crate::model::id::DeviceId;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// What is to be heard where.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +114,11 @@ impl Voices {
                 true
             }
         }
+    }
+
+    /// Whether this voice, and no other, goes to its device.
+    pub(super) fn goes_to(&self, order: &VoiceOrder) -> bool {
+        self.lock().values().any(|slot| slot.order == *order)
     }
 
     /// A device calls; false if nobody told it to.
@@ -228,7 +233,7 @@ async fn broadcast(
         None => service.signalling.with(|server, _| server.reserve_ssrc(&entry.key.platform, true)),
     };
     let ssrc = told.or(reserved).unwrap_or(Ssrc(1));
-    let sending = start(service, sound, transport(carriage), (to, 0), ssrc, &offer, tasks);
+    let sending = start((service, entry), sound, transport(carriage), (to, 0), ssrc, &offer, tasks);
     let sending = match sending {
         Ok(sending) => sending,
         Err(failure) => {
@@ -244,7 +249,7 @@ async fn broadcast(
     let (call, mut events) = accept.inspect_err(|_| {
         service.signalling.with(|server, _| reserved.into_iter().for_each(|ssrc| server.release_ssrc(ssrc)));
     })?;
-    let hang_up = HangUp(service, Some(call));
+    let hang_up = HangUp::new(&service.signalling, call);
     match events.recv().await {
         Some(CallEvent::Answered(_)) => {
             hang_up.keep();
@@ -273,14 +278,14 @@ async fn talk(service: &Service, entry: &Entry, order: &VoiceOrder, sound: Subsc
     let (port, mut sound, mut sending) = match carriage {
         sdp::Carriage::Udp => (free_port(own).map_err(unavailable)?, Some(sound), None),
         _ => {
-            let sending = start(service, sound, Transport::TcpPassive, (None, 0), ssrc, &voice, tasks);
+            let sending = start((service, entry), sound, Transport::TcpPassive, (None, 0), ssrc, &voice, tasks);
             let sending = sending.inspect_err(|_| service.signalling.with(|server, _| server.release_ssrc(ssrc)))?;
             (sending.port(), None, Some(sending))
         }
     };
     let invite = Invite { purpose: Purpose::Talk, ssrc: Some(ssrc), ..Invite::play(order.target, SocketAddr::new(own, port), carriage) };
     let (call, mut events) = service.signalling.call(|server, now| server.invite(now, &entry.key, invite).map(|(call, _)| call))?;
-    let hang_up = HangUp(service, Some(call));
+    let hang_up = HangUp::new(&service.signalling, call);
     let answered = match events.recv().await {
         Some(CallEvent::Answered(answered)) => answered,
         Some(CallEvent::Ended(end)) => return Err(end.into()),
@@ -288,28 +293,11 @@ async fn talk(service: &Service, entry: &Entry, order: &VoiceOrder, sound: Subsc
     };
     if let Some(sound) = sound.take() {
         let description = answered.description.as_ref().unwrap_or(&voice);
-        sending = Some(start(service, sound, Transport::Udp, (Some(answered.remote), port), ssrc, description, tasks)?);
+        sending = Some(start((service, entry), sound, Transport::Udp, (Some(answered.remote), port), ssrc, description, tasks)?);
     }
     let sending = sending.ok_or(Failure::Failed)?;
     hang_up.keep();
     Ok(Opened { call, events, sending: Arc::new(sending) })
-}
-
-/// Hangs up when it is dropped, as when nobody waits any longer.
-struct HangUp<'a>(&'a Service, Option<CallId>);
-
-impl HangUp<'_> {
-    fn keep(mut self) {
-        self.1 = None;
-    }
-}
-
-impl Drop for HangUp<'_> {
-    fn drop(&mut self) {
-        if let Some(call) = self.1 {
-            self.0.signalling.with(|server, now| server.hang_up(now, call));
-        }
-    }
 }
 
 /// A port that is free now.
@@ -323,7 +311,7 @@ fn ends(service: &Service, entry: &Entry, host: &str) -> Result<(IpAddr, IpAddr)
     let path = service.signalling.with(|server, _| server.device(&entry.key)).and_then(|device| device.path).ok_or(Failure::Offline)?;
     let remote = path.remote.ip().to_canonical();
     let far = host.parse::<IpAddr>().ok().filter(|host| !host.is_unspecified()).unwrap_or(remote);
-    Ok((service.addresses.seen_by(remote, service.media.address().ip()), far))
+    Ok((service.addresses.for_media(&path, service.media.address().ip()), far))
 }
 
 fn transport(carriage: sdp::Carriage) -> Transport {
@@ -354,7 +342,7 @@ fn payload(offer: &Description) -> Option<(u8, Law)> {
 }
 
 fn start(
-    service: &Service,
+    (service, entry): (&Service, &Entry),
     sound: Subscriber,
     transport: Transport,
     (to, port): (Option<SocketAddr>, u16),
@@ -367,6 +355,13 @@ fn start(
     };
     let mut send = Send::voice(Feed::Live(sound), transport, to, ssrc.0, law);
     send.payload_type = number;
+    let path = service.signalling.with(|server, _| server.device(&entry.key)).and_then(|device| device.path);
+    // from the address that the device knows us by
+    if let Some(source) = path.and_then(|path| service.signalling.wire().source(&path))
+        && to.is_none_or(|to| to.is_ipv4() == source.is_ipv4())
+    {
+        send.local.set_ip(source);
+    }
     send.local.set_port(port);
     let sending = Sending::start(send, service.signalling.clock().clone(), tasks);
     sending.map_err(|error| Failure::Unavailable(error.to_string()))

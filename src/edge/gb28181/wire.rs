@@ -3,17 +3,18 @@
 use super::address::Addresses;
 use super::settings::Sip;
 use crate::base::pii::Pii;
-use crate::edge::net::{Limits, bind_tcp, bind_udp, tune};
+use crate::edge::net::{Arrived, Limits, bind_tcp, bind_udp, receive_with_destination, send_from, tell_destinations, tune};
 use crate::proto::sip::framer::{self, Framer};
 use crate::proto::sip::{Message, Path, Transport};
 use crate::runtime::task::Tasks;
 use bytes::{Bytes, BytesMut};
 use dashmap::DashMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Notify, mpsc};
 
@@ -30,12 +31,20 @@ pub trait Inbound: Send + Sync + 'static {
 pub struct Wire(Arc<Inner>);
 
 struct Inner {
-    sockets: Vec<UdpSocket>,
+    sockets: Vec<Datagrams>,
+    /// Links of datagrams: a socket and an address of ours that peers ask, known once one did. The first ones name no address.
+    links: RwLock<Vec<(usize, Option<IpAddr>)>>,
     connections: DashMap<u64, Outgoing>,
     next_link: AtomicU64,
     addresses: Arc<Addresses>,
     malformed: AtomicU64,
     unsent: AtomicU64,
+}
+
+/// A datagram socket.
+struct Datagrams {
+    socket: UdpSocket,
+    bound: SocketAddr,
 }
 
 /// A connection's way out, and the order to give it up.
@@ -47,7 +56,7 @@ struct Outgoing {
 
 /// Messages that may wait for a connection that does not take them.
 const QUEUE: usize = 1024;
-/// Links below are UDP sockets.
+/// Links below are those of datagrams.
 const FIRST_CONNECTION: u64 = 1000;
 /// Read from a connection at once: little while it sends little, for there may be a hundred thousand of them.
 const READ: usize = 2 * 1024;
@@ -70,10 +79,18 @@ impl Listeners {
         }
         for (key, address) in wanted {
             let (socket, listener) = open(address, settings.receive_buffer.bytes()).map_err(|e| format!("{key} = {address}: {e}"))?;
-            sockets.push(socket);
+            let bound = socket.local_addr().map_err(|e| format!("{key} = {address}: {e}"))?;
+            // where any address of ours can be asked, answers leave from the one that was
+            if bound.ip().is_unspecified()
+                && let Err(error) = tell_destinations(socket.as_fd(), bound.is_ipv6())
+            {
+                tracing::warn!(%address, %error, "answers leave from the address that the routing table chooses");
+            }
+            sockets.push(Datagrams { socket, bound });
             tcp.push(listener);
         }
         let inner = Inner {
+            links: RwLock::new((0..sockets.len()).map(|socket| (socket, None)).collect()),
             sockets,
             connections: DashMap::new(),
             next_link: AtomicU64::new(FIRST_CONNECTION),
@@ -91,12 +108,12 @@ impl Listeners {
 
     /// Starts to take messages.
     pub fn start(self, inbound: Arc<dyn Inbound>, tasks: &Tasks) {
-        for link in 0..self.wire.0.sockets.len() {
+        for number in 0..self.wire.0.sockets.len() {
             let (wire, inbound, stop) = (self.wire.clone(), inbound.clone(), tasks.stopping());
             tasks.spawn("sip datagrams", async move {
                 tokio::select! {
                     () = stop.requested() => {}
-                    () = datagrams(&wire, link, &*inbound) => {}
+                    () = datagrams(&wire, number, &*inbound) => {}
                 }
             });
         }
@@ -139,8 +156,11 @@ impl Wire {
     pub fn send(&self, path: &Path, bytes: Bytes) {
         let sent = match path.transport {
             Transport::Udp => {
-                let socket = self.0.sockets.get(usize::try_from(path.link).unwrap_or(usize::MAX));
-                socket.is_some_and(|socket| socket.try_send_to(&bytes, path.remote).is_ok())
+                let (socket, source) = self.link(path.link);
+                self.0.sockets.get(socket).is_some_and(|Datagrams { socket, bound }| {
+                    let send = || send_from(socket.as_fd(), bound.is_ipv6(), &bytes, path.remote, source);
+                    socket.try_io(Interest::WRITABLE, send).is_ok()
+                })
             }
             Transport::Tcp => {
                 let outgoing = self.0.connections.get(&path.link).map(|outgoing| outgoing.clone());
@@ -160,12 +180,45 @@ impl Wire {
 
     /// Where the ports are really open.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.0.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+        self.0.sockets.iter().map(|socket| socket.bound).collect()
+    }
+
+    /// The address of ours that a datagram peer asks, where it is known: what else is sent to it leaves from there too.
+    pub fn source(&self, path: &Path) -> Option<IpAddr> {
+        match path.transport {
+            Transport::Udp => self.link(path.link).1,
+            Transport::Tcp => None,
+        }
+    }
+
+    fn link(&self, link: u64) -> (usize, Option<IpAddr>) {
+        let links = self.0.links.read().unwrap_or_else(PoisonError::into_inner);
+        usize::try_from(link).ok().and_then(|link| links.get(link).copied()).unwrap_or((usize::MAX, None))
+    }
+
+    /// The link of a socket and an address of ours. There are no more of them than we have addresses.
+    fn link_of(&self, socket: usize, asked: Option<IpAddr>) -> u64 {
+        let wanted = (socket, asked);
+        let find = |links: &[(usize, Option<IpAddr>)]| links.iter().position(|link| *link == wanted);
+        if let Some(known) = find(&self.0.links.read().unwrap_or_else(PoisonError::into_inner)) {
+            return known as u64;
+        }
+        let mut links = self.0.links.write().unwrap_or_else(PoisonError::into_inner);
+        match find(&links) {
+            Some(known) => known as u64,
+            None if links.len() as u64 >= FIRST_CONNECTION => socket as u64,
+            None => {
+                links.push(wanted);
+                links.len() as u64 - 1
+            }
+        }
     }
 
     /// The socket to use again for a peer that was reached by UDP before a restart, and our address for it.
     pub fn restore(&self, remote: SocketAddr) -> Option<Path> {
-        self.udp_path(0, remote)
+        let bound = self.0.sockets.first()?.bound.ip();
+        let asked = bound.is_unspecified().then(|| self.0.addresses.way_to(remote.ip())).flatten();
+        self.udp_path(0, remote, asked)
     }
 
     /// TCP connections now.
@@ -178,18 +231,20 @@ impl Wire {
         (self.0.malformed.load(Ordering::Relaxed), self.0.unsent.load(Ordering::Relaxed))
     }
 
-    fn udp_path(&self, link: usize, remote: SocketAddr) -> Option<Path> {
-        let bound = self.0.sockets.get(link)?.local_addr().ok()?;
-        let local = SocketAddr::new(self.0.addresses.seen_by(remote.ip(), bound.ip()), bound.port());
-        Some(Path { transport: Transport::Udp, link: link as u64, remote, local })
+    fn udp_path(&self, socket: usize, remote: SocketAddr, asked: Option<IpAddr>) -> Option<Path> {
+        let bound = self.0.sockets.get(socket)?.bound;
+        let local = SocketAddr::new(self.0.addresses.seen_by(remote.ip(), asked.unwrap_or(bound.ip())), bound.port());
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        Some(Path { transport: Transport::Udp, link: self.link_of(socket, asked), remote, local })
     }
 }
 
-async fn datagrams(wire: &Wire, link: usize, inbound: &dyn Inbound) {
-    let socket = &wire.0.sockets[link];
+async fn datagrams(wire: &Wire, number: usize, inbound: &dyn Inbound) {
+    let Some(Datagrams { socket, .. }) = wire.0.sockets.get(number) else { return };
     let mut buffer = vec![0; 65_536];
     loop {
-        let (len, remote) = match socket.recv_from(&mut buffer).await {
+        let received = socket.async_io(Interest::READABLE, || receive_with_destination(socket.as_fd(), &mut buffer)).await;
+        let Arrived { length, from: remote, to: asked } = match received {
             Ok(received) => received,
             // an ICMP answer to something that we sent; nothing of ours is wrong
             Err(_) => {
@@ -197,9 +252,9 @@ async fn datagrams(wire: &Wire, link: usize, inbound: &dyn Inbound) {
                 continue;
             }
         };
-        match framer::datagram(&Bytes::copy_from_slice(&buffer[..len])) {
+        match framer::datagram(&Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default())) {
             Ok(Some(message)) => {
-                if let Some(path) = wire.udp_path(link, remote) {
+                if let Some(path) = wire.udp_path(number, remote, asked) {
                     inbound.message(path, message);
                 }
             }

@@ -2,6 +2,7 @@
 
 mod limit;
 mod listen;
+mod pktinfo;
 mod poller;
 pub mod pump;
 mod recv;
@@ -10,6 +11,7 @@ mod tls;
 
 pub use limit::{Limits, Place, Refused};
 pub use listen::{bind_tcp, tune};
+pub use pktinfo::{Arrived, receive_with_destination, send_from, tell_destinations};
 pub use poller::{Poller, Ready};
 pub use recv::{RecvBatch, bind_udp, send_many};
 pub use send::{Outgoing, Sender, Sent};

@@ -95,7 +95,7 @@ impl RecvBatch {
 ///
 /// # Safety
 /// The first `length` bytes of `name` were written by the kernel as a socket address.
-unsafe fn address(name: &MaybeUninit<libc::sockaddr_storage>, length: u32) -> SocketAddr {
+pub(super) unsafe fn address(name: &MaybeUninit<libc::sockaddr_storage>, length: u32) -> SocketAddr {
     let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
     if (length as usize) < size_of::<libc::sa_family_t>() {
         return unknown;

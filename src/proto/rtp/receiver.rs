@@ -193,6 +193,11 @@ impl Receiver {
         Some(self.release(held))
     }
 
+    /// Nothing more will come: [`poll`](Receiver::poll) gives what is held back at once.
+    pub fn finish(&mut self) {
+        self.flush_held();
+    }
+
     /// Whether [`poll`](Receiver::poll) has nothing to give, now or later, until another packet comes.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty() && self.ready.is_empty()

@@ -126,24 +126,21 @@ impl Device {
         (now - KEPT_MS..now).contains(&from)
     }
 
-    /// One of the parts that are asked for, joined by `/`: the first that it has.
-    fn config(&self, parts: &str) -> Reply {
-        let asked = |name: &str| parts.split('/').any(|part| part.trim().eq_ignore_ascii_case(name));
+    /// The types that are asked for, joined by `/`, as far as it has them.
+    fn config(&self, kinds: &str) -> Reply {
+        let asked = |name: &str| kinds.split('/').any(|kind| kind.trim().eq_ignore_ascii_case(name));
         let config = self.machine.config();
-        if asked("BasicParam") {
-            return Reply::Config(
-                "BasicParam",
-                vec![
-                    ("Name", self.name_of("Camera", self.settings.id)),
-                    ("Expiration", config.expires.to_string()),
-                    ("HeartBeatInterval", config.keepalive.as_secs().to_string()),
-                    ("HeartBeatCount", config.misses.to_string()),
-                ],
-            );
-        }
-        if asked("VideoParamOpt") {
-            return Reply::Config("VideoParamOpt", vec![("DownloadSpeed", "1/2/4/8".to_owned()), ("Resolution", "6/5/4".to_owned())]);
-        }
-        Reply::Result(false)
+        let basic = || {
+            vec![
+                ("Name", self.name_of("Camera", self.settings.id)),
+                ("Expiration", config.expires.to_string()),
+                ("HeartBeatInterval", config.keepalive.as_secs().to_string()),
+                ("HeartBeatCount", config.misses.to_string()),
+            ]
+        };
+        let video = || vec![("DownloadSpeed", "1/2/4/8".to_owned()), ("Resolution", "6/5/4".to_owned())];
+        let basic = asked("BasicParam").then(|| ("BasicParam", basic()));
+        let video = asked("VideoParamOpt").then(|| ("VideoParamOpt", video()));
+        Reply::Config(basic.into_iter().chain(video).collect())
     }
 }

@@ -207,7 +207,7 @@ impl Device {
         let Some(Call { channel, sending, .. }) = self.calls.remove(&call) else { return };
         self.totals.calls.fetch_sub(1, Ordering::Relaxed);
         let sent = sending.map(|sending| sending.sent()).unwrap_or_default();
-        tracing::info!(camera = %self.settings.id, %channel, why, packets = sent.packets, bytes = sent.bytes, frames = sent.frames, "call closed");
+        tracing::info!(camera = %self.settings.id, %channel, why, packets = sent.packets, bytes = sent.bytes, frames = sent.frames, reports = sent.reports, lost = sent.reported_lost, "call closed");
     }
 }
 

@@ -47,9 +47,6 @@ const PS: u8 = 96;
 /// Opens what is called for.
 pub(super) async fn open(service: &Service, entry: &Entry, offer: &Description, way: Way, tasks: &Tasks) -> Result<Opened, Refused> {
     let purpose = offer.purpose.unwrap_or_default();
-    if offer.audio || purpose == Purpose::Talk {
-        return Err((488, "voice towards a camera is not passed on".to_owned()));
-    }
     let key = match tokio::time::timeout(PATIENCE, fetch(service, entry, offer, purpose)).await {
         Ok(key) => key?,
         Err(_) => return Err((408, "the device did not answer in time".to_owned())),

@@ -2,7 +2,7 @@
 //! for as a program stream, and passes on what they ask cameras and what cameras tell.
 //!
 //! The protocol is `proto::gb28181::client`. One task looks after the rows (`mod`), one after each upper platform (`upper`);
-//! `list` is what one sees, `call` what it fetches, `pass` what it asks the devices below.
+//! `list` is what one sees, `call` what it fetches, `pass` what it asks the devices below, `voice` what it says to them.
 
 mod call;
 mod list;
@@ -10,6 +10,7 @@ mod pass;
 #[cfg(test)]
 mod tests;
 mod upper;
+mod voice;
 
 use super::service::Service;
 use crate::model::id::{DeviceId, UpperId};

@@ -2,7 +2,9 @@
 
 use super::super::media::clip::{self, Player};
 use super::super::settings::Carriage;
-use super::super::tests::{CHANNEL, LONG, World, camera, until, world};
+use super::super::tests::{CHANNEL, LONG, NVR, World, camera, camera_that, until, world};
+use super::super::voice::VoiceOrder;
+use super::super::voice::tests::{Heard, check, listen, speak};
 use crate::base::pii::Secret;
 use crate::media::frame::Frame;
 use crate::model::device::{self, Kind, Status};
@@ -13,11 +15,12 @@ use crate::model::stream::Stream;
 use crate::model::tenant::Scope;
 use crate::model::upper::{Setup, Transport, Upper};
 use crate::proto::gb28181::manscdp::Control;
+use crate::proto::gb28181::sdp::{Carriage as Way, Description, Direction};
 use crate::proto::gb28181::{Id, client, ptz};
 use crate::runtime::task::Tasks;
 use crate::store::AlarmFilter;
 use crate::stream::{Class, Raw, Recv, Source, Start};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const LOCAL: &str = "34010000002000000001";
@@ -103,14 +106,8 @@ async fn frames(w: &World, stream: &Stream, count: usize) -> Vec<Frame> {
     let (mut batch, mut got) = (Vec::new(), Vec::new());
     let read = async {
         while got.len() < count {
-            match reader.recv(&mut batch).await {
-                Recv::Units => got.extend(batch.iter().map(|unit| unit.frame.clone())),
-                // In one full run the stream ended here; why is not known. The next one is read from its beginning.
-                _ => {
-                    got.clear();
-                    reader = w.registry.wait_for(&key, Class::Viewer, Start::Key, LONG).await.unwrap();
-                }
-            }
+            assert_eq!(reader.recv(&mut batch).await, Recv::Units, "{key} after {} of {count} frames", got.len());
+            got.extend(batch.iter().map(|unit| unit.frame.clone()));
         }
     };
     tokio::time::timeout(LONG, read).await.unwrap();
@@ -205,6 +202,66 @@ async fn a_camera_below_is_played_moved_and_asked_from_above() {
     let rebooted = |event: &client::Event| matches!(event, client::Event::Control { control: Some(Control::Reboot), .. });
     assert!(!log.lock().unwrap().iter().any(rebooted), "restarting is not passed on");
     pair.finish().await;
+}
+
+/// What is said above is heard below, byte for byte; hung up above, it is over below.
+async fn a_voice_from_above_is_heard_below(transport: Transport, talk: bool) {
+    let pair = pair(Carriage::Udp, transport, "12345678").await;
+    let (source, heard, ssrc) = (speak(&pair.above), Heard::default(), Arc::new(Mutex::new(0)));
+    let (ears, told) = (heard.clone(), ssrc.clone());
+    let log = camera_that(&pair.below, move |machine, clock, event| {
+        match event {
+            client::Event::Broadcast { source, target } => {
+                let port = listen(&ears);
+                let offer = Description::voice(NVR, "127.0.0.1".parse().unwrap(), port, Way::Udp, Direction::RecvOnly);
+                machine.call_voice(clock.now(), *target, *source, &offer).unwrap();
+            }
+            client::Event::Up { answer: Some(answer), .. } if answer.audio => *told.lock().unwrap() = answer.ssrc.unwrap().0,
+            client::Event::Invited { call, offer, .. } if offer.audio => {
+                *told.lock().unwrap() = offer.ssrc.unwrap().0;
+                let port = listen(&ears);
+                let answer = Description::voice(NVR, "127.0.0.1".parse().unwrap(), port, Way::Udp, Direction::RecvOnly);
+                machine.accept(clock.now(), *call, Some(&answer));
+            }
+            _ => {}
+        }
+        false
+    });
+    let own = pair.below.stream().await;
+    pair.below.store.show_stream(Scope::Operator, pair.upper.id, own.id, None).await.unwrap();
+    let (target, _) = pair.seen("东门", true).await;
+    let order = VoiceOrder { device: pair.platform, target, source, talk };
+    let voice = pair.above.handle.start_voice(order, LONG).await.unwrap();
+    assert!(voice.up);
+    until("it to be heard", async || (!heard.lock().unwrap().is_empty()).then_some(())).await;
+    let ssrc = *ssrc.lock().unwrap();
+    check(&heard, ssrc).await;
+    assert_eq!(pair.below.handle.voices().len(), 1);
+
+    assert!(pair.above.handle.stop_voice(pair.platform).await);
+    until("silence below", async || pair.below.handle.voices().is_empty().then_some(())).await;
+    let hung_up = |event: &client::Event| matches!(event, client::Event::Ended { why: client::CallEnd::RemoteBye, .. });
+    until("the camera to be told", async || log.lock().unwrap().iter().any(hung_up).then_some(())).await;
+    for world in [&pair.below, &pair.above] {
+        until("nothing to be left", async || (world.handle.counts().ssrcs == 0 && world.handle.counts().calls == 0).then_some(())).await;
+    }
+    until("its call to be over", async || (pair.below.handle.upper(pair.upper.id).unwrap().calls == 0).then_some(())).await;
+    pair.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broadcast_from_above_is_heard_below() {
+    a_voice_from_above_is_heard_below(Transport::Udp, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broadcast_from_above_is_heard_below_over_a_connection() {
+    a_voice_from_above_is_heard_below(Transport::Tcp, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_talk_from_above_is_heard_below() {
+    a_voice_from_above_is_heard_below(Transport::Udp, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

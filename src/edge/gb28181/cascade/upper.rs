@@ -4,7 +4,8 @@ use super::super::link::Link;
 use super::super::media::Sending;
 use super::super::service::Service;
 use super::call::{self, Opened, Refused, Way};
-use super::list::List;
+use super::list::{Entry, List};
+use super::voice::{self, Voice};
 use super::{State, Told, pass};
 use crate::base::error::End;
 use crate::base::id::StreamKey;
@@ -13,6 +14,7 @@ use crate::model::time::Time;
 use crate::model::upper::{Edition, Setup, Transport, Upper};
 use crate::proto::gb28181::client::{self, CallId, Client, Event, Output, Reply, ReplyId, SubscriptionKind};
 use crate::proto::gb28181::manscdp::{Control, Query};
+use crate::proto::gb28181::sdp::{Description, Purpose};
 use crate::proto::gb28181::{Id, Version};
 use crate::proto::sip::{self, Path};
 use crate::runtime::clock::Clock;
@@ -61,6 +63,13 @@ enum Call {
         sending: Sending,
         playback: Option<StreamKey>,
     },
+    /// Its voice: we call for it, or it called.
+    Voice {
+        code: Id,
+        /// Until it is up.
+        voice: Option<Box<Voice>>,
+        tasks: Tasks,
+    },
     /// Everything was sent; the platform was told, and hangs up or is hung up on.
     Finished(Timestamp),
 }
@@ -69,6 +78,8 @@ enum Call {
 enum Done {
     Answer(ReplyId, Reply),
     Opened(CallId, Id, Result<Box<Opened>, Refused>),
+    /// A voice is over.
+    Silent(CallId, String),
 }
 
 impl Connection {
@@ -259,6 +270,9 @@ impl Connection {
                 if self.calls.len() >= CALLS {
                     return self.machine.refuse(now, call, 486);
                 }
+                if offer.audio || offer.purpose == Some(Purpose::Talk) {
+                    return self.on_talk(call, &entry, &offer, way);
+                }
                 self.calls.insert(call, Call::Opening);
                 let (service, tasks, done) = (self.service.clone(), self.tasks.clone(), self.done.clone());
                 let stop = self.tasks.stopping();
@@ -281,11 +295,64 @@ impl Connection {
                     }
                 });
             }
-            Event::Broadcast { source, target } => {
-                tracing::info!(%upper, %source, %target, "voice from an upper platform is not passed on")
-            }
-            Event::Up { .. } | Event::AlarmTaken { .. } => {}
+            Event::Broadcast { source, target } => self.on_broadcast(source, target, way),
+            Event::Up { call, answer, .. } => self.on_up(call, answer.as_deref(), way),
+            Event::AlarmTaken { .. } => {}
         }
+    }
+
+    /// The platform offers its voice: we call for it.
+    fn on_broadcast(&mut self, source: Id, target: Id, way: Way) {
+        let upper = self.upper.id;
+        let entry = self.list.get(target).filter(|_| self.upper.setup.control && self.calls.len() < CALLS);
+        let taken = match entry {
+            Some(entry) => voice::to_call(&self.service, entry, &self.upper.setup, way),
+            None => Err((404, "AllowControl is off, or the channel is not shown".to_owned())),
+        };
+        let voice = match taken {
+            Ok(voice) => Box::new(voice),
+            Err((_, why)) => return tracing::info!(%upper, channel = %target, why, "voice of the upper platform not passed on"),
+        };
+        let call = self.machine.call_voice(self.clock.now(), target, source, &voice.description);
+        if let Some(call) = call {
+            self.calls.insert(call, Call::Voice { code: target, voice: Some(voice), tasks: self.tasks.child() });
+        }
+    }
+
+    /// The platform calls to speak.
+    fn on_talk(&mut self, call: CallId, entry: &Entry, offer: &Description, way: Way) {
+        let now = self.clock.now();
+        let taken = match self.upper.setup.control {
+            true => voice::called(&self.service, entry, offer, way),
+            false => Err((403, "AllowControl is off".to_owned())),
+        };
+        match taken {
+            Err((status, why)) => {
+                tracing::info!(upper = %self.upper.id, channel = %entry.code, status, why, "voice of the upper platform refused");
+                self.machine.refuse(now, call, status);
+            }
+            Ok(voice) => {
+                let route = [("X-RoutePath", self.upper.setup.local.to_string())];
+                let description = voice.description.clone();
+                self.calls.insert(call, Call::Voice { code: entry.code, voice: Some(Box::new(voice)), tasks: self.tasks.child() });
+                self.machine.accept_with(now, call, Some(&description), &route);
+            }
+        }
+    }
+
+    /// A call is up: a voice begins to be passed on.
+    fn on_up(&mut self, call: CallId, answer: Option<&Description>, way: Way) {
+        let Some(Call::Voice { code, voice, tasks }) = self.calls.get_mut(&call) else { return };
+        let Some(voice) = voice.take() else { return };
+        if let Some(answer) = answer {
+            voice::connect(&voice, answer, way);
+        }
+        let (service, done, code, stop) = (self.service.clone(), self.done.clone(), *code, tasks.stopping());
+        tasks.spawn("gb28181 upward voice", async move {
+            let why = voice::pass_on(service, code, *voice, stop).await;
+            // The loop is gone: so is the call.
+            let _ = done.send(Done::Silent(call, why)).await;
+        });
     }
 
     fn on_query(&mut self, reply: ReplyId, query: Query, target: Id) {
@@ -323,6 +390,12 @@ impl Connection {
         let now = self.clock.now();
         match done {
             Done::Answer(reply, answer) => self.machine.reply(now, reply, answer),
+            Done::Silent(call, why) => {
+                if self.calls.contains_key(&call) {
+                    self.machine.hang_up(now, call);
+                    self.closed(call, &why);
+                }
+            }
             // cancelled meanwhile: what was opened ends with its handle
             Done::Opened(call, ..) if !self.calls.contains_key(&call) => {}
             Done::Opened(call, code, Ok(opened)) => {
@@ -414,10 +487,15 @@ impl Connection {
     }
 
     fn closed(&mut self, call: CallId, why: &str) {
-        if let Some(Call::Open { code, sending, .. }) = self.calls.remove(&call) {
+        let gone = self.calls.remove(&call);
+        if let Some(Call::Voice { code, tasks, .. }) = &gone {
+            tracing::info!(upper = %self.upper.id, channel = %code, why, "voice of the upper platform over");
+            tasks.stop();
+        }
+        if let Some(Call::Open { code, sending, .. }) = gone {
             let sent = sending.sent();
             let left_out = sent.left_out;
-            tracing::info!(upper = %self.upper.id, channel = %code, why, packets = sent.packets, bytes = sent.bytes, frames = sent.frames, left_out, "upward call closed");
+            tracing::info!(upper = %self.upper.id, channel = %code, why, packets = sent.packets, bytes = sent.bytes, frames = sent.frames, left_out, reports = sent.reports, lost = sent.reported_lost, "upward call closed");
         }
         self.count();
     }
@@ -434,7 +512,7 @@ impl Connection {
     }
 
     fn count(&self) {
-        let calls = self.calls.values().filter(|call| matches!(call, Call::Open { .. })).count();
+        let calls = self.calls.values().filter(|call| matches!(call, Call::Open { .. } | Call::Voice { .. })).count();
         let channels = self.list.len();
         self.state.send_modify(|state| (state.calls, state.channels) = (calls, channels));
     }
@@ -444,7 +522,7 @@ impl Call {
     /// Whether it is over, and why.
     fn over(&self, now: Timestamp) -> Option<Option<End>> {
         match self {
-            Call::Opening => None,
+            Call::Opening | Call::Voice { .. } => None,
             Call::Open { sending, .. } => sending.end().map(Some),
             Call::Finished(until) => (now >= *until).then_some(None),
         }

@@ -2,7 +2,7 @@
 
 use super::codec::Codec;
 use super::intake::{Intake, Outlet};
-use super::report::Report;
+use super::report::{Facts, Report};
 use super::settings::{Senders, Settings};
 use crate::base::error::End;
 use crate::base::id::StreamKey;
@@ -12,7 +12,7 @@ use crate::proto::rtp::{Framing, Packet, rtcp};
 use crate::stream::{Publisher, Registry, Source};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -125,6 +125,8 @@ pub struct Call {
     waiting: AtomicBool,
     /// Frames had missing packets: ask for a key frame.
     pub key_wanted: Notify,
+    /// The socket on the port above, for reports (RFC 3550 section 11).
+    above: OnceLock<Arc<UdpSocket>>,
     core: Mutex<Core>,
 }
 
@@ -146,6 +148,9 @@ struct Core {
     /// When a key frame was asked for, and the losses up to then.
     key_asked: (Option<Timestamp>, u64),
     last_report: Timestamp,
+    /// Where the sender's reports come from, and to which socket of ours: where ours go, then.
+    reports: Option<(SocketAddr, Arc<UdpSocket>)>,
+    sender_reports: u64,
     meter: Meter,
     goodbye: bool,
 }
@@ -224,6 +229,8 @@ impl Call {
             closed: None,
             key_asked: (None, 0),
             last_report: now,
+            reports: None,
+            sender_reports: 0,
             meter: Meter::default(),
             goodbye: false,
         };
@@ -239,6 +246,7 @@ impl Call {
             over: AtomicBool::new(false),
             waiting: AtomicBool::new(true),
             key_wanted: Notify::new(),
+            above: OnceLock::new(),
             core: Mutex::new(core),
         }
     }
@@ -292,6 +300,27 @@ impl Call {
         self.core().intake.as_ref()?.last_arrival().map(|last| now.since(last))
     }
 
+    /// Since when no packet came, counted from `since` at the earliest. `None`: none is to be expected at all, for nothing ever came,
+    /// its connection is closed, or it is held.
+    pub fn quiet_for(&self, since: Timestamp, now: Timestamp) -> Option<Duration> {
+        let core = self.core();
+        if core.held || core.closed.is_some() {
+            return None;
+        }
+        let last = core.intake.as_ref().and_then(Intake::last_arrival)?;
+        Some(now.since(last.max(since)))
+    }
+
+    /// Whether a sender that is there would have been heard: its connection is closed, or nothing came for so long.
+    pub fn is_dead(&self, now: Timestamp, silence: Duration) -> bool {
+        let core = self.core();
+        if core.held {
+            return false;
+        }
+        let last = core.intake.as_ref().and_then(Intake::last_arrival).unwrap_or(core.made);
+        core.closed.is_some() || now.since(last) >= silence
+    }
+
     /// A datagram with RTP.
     pub fn datagram(&self, now: Timestamp, from: SocketAddr, bytes: &[u8], via: &Arc<UdpSocket>) -> Taken {
         if self.is_over() {
@@ -328,15 +357,30 @@ impl Call {
         self.core().closed.get_or_insert(now);
     }
 
-    /// RTCP from the bound sender.
-    pub fn control(&self, now: Timestamp, from: SocketAddr, bytes: &[u8]) {
-        let mut core = self.core();
+    /// Reports leave from this socket, on the port above that of the media.
+    pub fn reports_from(&self, above: Arc<UdpSocket>) {
+        // there is one at most, made with the call
+        let _ = self.above.set(above);
+    }
+
+    /// RTCP from the bound sender; `via`: the socket that it came to, if it is no connection.
+    pub fn control(&self, now: Timestamp, from: SocketAddr, bytes: &[u8], via: Option<&Arc<UdpSocket>>) {
+        let mut guard = self.core();
+        let core = &mut *guard;
         if core.bound.as_ref().is_none_or(|bound| bound.from.ip() != from.ip()) {
             return;
         }
         for one in rtcp::parse(bytes) {
             match (one, &mut core.intake) {
-                (rtcp::Rtcp::Sender(report), Some(intake)) => intake.sender_report(now, &report),
+                (rtcp::Rtcp::Sender(report), Some(intake)) => {
+                    core.sender_reports += 1;
+                    intake.sender_report(now, &report);
+                    if let Some(via) = via
+                        && core.reports.as_ref().is_none_or(|(known, _)| *known != from)
+                    {
+                        core.reports = Some((from, via.clone()));
+                    }
+                }
                 (rtcp::Rtcp::Bye(_), _) => core.goodbye = true,
                 _ => {}
             }
@@ -374,7 +418,11 @@ impl Call {
             // An error here changes nothing: the end is known.
             let _ = intake.finish(&mut core.output);
         }
-        core.output.publisher = None;
+        match core.output.publisher.take() {
+            // a recording that was played to its end does not come back
+            Some(publisher) if end == End::StreamEnded => publisher.finish(),
+            _ => {}
+        }
         if let Some(session) = core.output.session.take() {
             session.close(end.clone());
         }
@@ -469,17 +517,21 @@ impl Call {
         (now.since(since) >= most).then_some(End::Silent)
     }
 
-    /// A receiver report goes to the port above the sender's (RFC 3550 section 11).
+    /// A receiver report goes to where the sender's reports come from, from where they go to. Of one that sends none, to the port above
+    /// that of its media, from the port above ours where that is open (RFC 3550 section 11).
     fn report_to_sender(&self, core: &mut Core, now: Timestamp) {
         let every = self.settings.reports.0;
         if every.is_zero() || now.since(core.last_report) < every {
             return;
         }
         core.last_report = now;
-        let Core { bound: Some(Bound { from, via: Some(via) }), intake: Some(intake), .. } = core else { return };
+        let Core { bound: Some(Bound { from, via: Some(via) }), intake: Some(intake), reports, .. } = core else { return };
         let Some(block) = intake.report(now) else { return };
-        let mut to = *from;
-        to.set_port(from.port().saturating_add(1));
+        let above = SocketAddr::new(from.ip(), from.port().saturating_add(1));
+        let (to, via) = match reports {
+            Some((known, via)) if known.ip() == from.ip() => (*known, &*via),
+            _ => (above, self.above.get().unwrap_or(&*via)),
+        };
         // A report that does not get through is as good as none.
         let _ = via.send_to(&rtcp::receiver_report(self.expect.ssrc ^ 0x5745_4952, &block, "weir"), to);
     }
@@ -504,34 +556,6 @@ impl Meter {
     }
 }
 
-/// What a report is made of.
-pub struct Facts<'a> {
-    /// The sender.
-    pub source: Option<SocketAddr>,
-    /// The answer to the INVITE.
-    pub answer: &'a Answer,
-    /// The intake, once something came.
-    pub intake: Option<&'a Intake>,
-    /// Packets of other senders.
-    pub foreign: u64,
-    /// Bytes that are no RTP.
-    pub malformed: u64,
-    /// The framing of a connection.
-    pub framing: Option<Framing>,
-    /// How often the framing was lost.
-    pub resyncs: u64,
-    /// From the call's start to the first packet.
-    pub first_packet: Option<Duration>,
-    /// From the call's start to the first frame.
-    pub first_frame: Option<Duration>,
-    /// Since the last packet.
-    pub silence: Option<Duration>,
-    /// Bits a second.
-    pub bits_per_second: u64,
-    /// The sender said goodbye.
-    pub goodbye: bool,
-}
-
 impl Core {
     fn facts(&self, now: Timestamp) -> Facts<'_> {
         Facts {
@@ -547,6 +571,7 @@ impl Core {
             silence: self.intake.as_ref().and_then(Intake::last_arrival).map(|last| now.since(last)),
             bits_per_second: self.meter.bits_per_second,
             goodbye: self.goodbye,
+            sender_reports: self.sender_reports,
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Hub {
     table: Mutex<Table>,
     readers: Vec<Reader>,
     shared: Vec<Arc<UdpSocket>>,
+    /// The port above the shared one, where it was free: senders report there.
+    above: Option<Arc<UdpSocket>>,
     next_call: AtomicU64,
     next_reader: AtomicUsize,
     limits: Limits,
@@ -98,6 +100,7 @@ impl Hub {
     const DEAD_AFTER: Duration = Duration::from_secs(30);
     /// Ports of the range that are tried for one call: other programs may sit on some.
     const TRIES: usize = 16;
+    const REPORTS_BUFFER: usize = 64 << 10;
 
     /// Opens the shared port and starts the readers.
     pub fn start(parts: Parts) -> io::Result<Arc<Hub>> {
@@ -112,6 +115,10 @@ impl Hub {
         for (reader, socket) in readers.iter().zip(&shared) {
             reader.add_shared(socket.clone())?;
         }
+        let above = Hub::open_above(address);
+        if let (Some(reader), Some(above)) = (readers.first(), &above) {
+            reader.add_shared(above.clone())?;
+        }
         let limits = Limits::new(settings.max_connections, 0);
         let hub = Arc::new(Hub {
             settings: Arc::new(settings),
@@ -125,6 +132,7 @@ impl Hub {
             table: Mutex::default(),
             readers,
             shared,
+            above,
             next_call: AtomicU64::new(1),
             next_reader: AtomicUsize::new(0),
             limits,
@@ -169,6 +177,18 @@ impl Hub {
         Err(last)
     }
 
+    /// The port above that of the media, for reports. Where another program has it, reports leave from the media port.
+    fn open_above(media: SocketAddr) -> Option<Arc<UdpSocket>> {
+        let address = SocketAddr::new(media.ip(), media.port().checked_add(1)?);
+        match bind_udp(address, Self::REPORTS_BUFFER, false) {
+            Ok((socket, _)) => Some(Arc::new(socket)),
+            Err(error) => {
+                tracing::debug!(%address, %error, "no port for reports");
+                None
+            }
+        }
+    }
+
     /// The table; held only for a look or a change.
     pub fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -208,13 +228,21 @@ impl Hub {
     fn call(&self, expect: Expect, port: u16, own_port: bool) -> Arc<Call> {
         let ground = Ground { settings: self.settings.clone(), registry: self.registry.clone(), sessions: self.sessions.clone() };
         let id = self.next_call.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Call::new(id, expect, port, own_port, self.clock.now(), ground))
+        let call = Call::new(id, expect, port, own_port, self.clock.now(), ground);
+        if let Some(above) = self.above.as_ref().filter(|_| !own_port) {
+            call.reports_from(above.clone());
+        }
+        Arc::new(call)
     }
 
     fn open_own(self: &Arc<Hub>, call: &Arc<Call>, address: SocketAddr) -> io::Result<()> {
         if call.expect.transport == Transport::Udp {
             let buffer = self.settings.receive_buffer.bytes().min(1 << 20);
             let (socket, _) = bind_udp(address, buffer, false)?;
+            if let Some(above) = Hub::open_above(address) {
+                call.reports_from(above.clone());
+                self.reader().add_own(above, call.clone())?;
+            }
             self.reader().add_own(Arc::new(socket), call.clone())?;
             return Ok(());
         }

@@ -95,8 +95,10 @@ impl Intake {
         done
     }
 
-    /// The call is over: what was collected goes out.
+    /// The call is over: what was held back and collected goes out.
     pub fn finish(&mut self, out: &mut dyn Outlet) -> Result<(), End> {
+        self.receiver.finish();
+        self.poll(Timestamp::ZERO, out)?;
         for at in 0..self.lines.len() {
             match &mut self.lines[at].pipe {
                 Pipe::Ps(demuxer) => demuxer.finish(),

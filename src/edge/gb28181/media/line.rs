@@ -17,6 +17,8 @@ pub enum Line {
     Udp {
         /// The socket.
         socket: UdpSocket,
+        /// The one on the port above, for reports, where that was free.
+        above: Option<UdpSocket>,
         /// The receiver.
         to: SocketAddr,
     },
@@ -42,6 +44,8 @@ impl Line {
     /// A receiver that takes nothing for so long is given up.
     const STALL: Duration = Duration::from_secs(10);
     const CONNECT: Duration = Duration::from_secs(10);
+    /// Reports that are read at once.
+    const REPORTS: usize = 16;
 
     /// Opens a way from a local address (port 0: any) to a receiver.
     pub fn new(transport: Transport, local: SocketAddr, to: Option<SocketAddr>, framing: Framing) -> io::Result<Line> {
@@ -50,8 +54,8 @@ impl Line {
         match transport {
             Transport::Udp => {
                 let to = to.ok_or_else(missing)?;
-                let socket = UdpSocket::from_std(bind_udp(local, 64 << 10, false)?.0)?;
-                Ok(Line::Udp { socket, to })
+                let (socket, above) = pair(local)?;
+                Ok(Line::Udp { socket, above, to })
             }
             Transport::TcpPassive => Ok(tcp(Some(bind_tcp(local)?), None)),
             Transport::TcpActive => Ok(tcp(None, Some(to.ok_or_else(missing)?))),
@@ -99,7 +103,7 @@ impl Line {
     /// Sends packets; waits while the socket is full.
     pub async fn send(&mut self, packets: &[(Header, &[u8])]) -> Result<(), End> {
         match self {
-            Line::Udp { socket, to } => {
+            Line::Udp { socket, to, .. } => {
                 let parts: Vec<_> = packets.iter().map(|(head, payload)| [IoSlice::new(head), IoSlice::new(payload)]).collect();
                 for (n, burst) in parts.chunks(Self::BURST).enumerate() {
                     if n > 0 {
@@ -125,6 +129,27 @@ impl Line {
         }
     }
 
+    /// Sends a report of ours, and gives the receiver's that came meanwhile. On a connection there are none: what stands between the
+    /// packets there confuses some receivers.
+    pub fn report(&self, ours: Option<&[u8]>, mut theirs: impl FnMut(&[u8])) {
+        let Line::Udp { above: Some(above), to, .. } = self else { return };
+        if let (Some(bytes), Some(port)) = (ours, to.port().checked_add(1)) {
+            // one that does not get through is as good as none
+            let _ = above.try_send_to(bytes, SocketAddr::new(to.ip(), port));
+        }
+        let mut buffer = [0; 1_500];
+        for _ in 0..Self::REPORTS {
+            match above.try_recv_from(&mut buffer) {
+                Ok((length, from)) if from.ip().to_canonical() == to.ip().to_canonical() => {
+                    theirs(buffer.get(..length).unwrap_or_default());
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Returns when the receiver closes its connection. What it sends until then (reports) is read and dropped.
     pub async fn closed(&mut self) -> End {
         let Line::Tcp { stream: Some(stream), .. } = self else { return std::future::pending().await };
@@ -137,6 +162,27 @@ impl Line {
             }
         }
     }
+}
+
+/// A socket for media and one for reports on the port above (RFC 3550 section 11); without the latter where no such pair is free.
+fn pair(local: SocketAddr) -> io::Result<(UdpSocket, Option<UdpSocket>)> {
+    const TRIES: usize = 8;
+    const BUFFER: usize = 64 << 10;
+    let open = |address| UdpSocket::from_std(bind_udp(address, BUFFER, false)?.0);
+    let mut socket = open(local)?;
+    for _ in 0..if local.port() == 0 { TRIES } else { 1 } {
+        let mut address = socket.local_addr()?;
+        if address.port() % 2 == 0 || local.port() != 0 {
+            address.set_port(address.port().saturating_add(1));
+            if let Ok(above) = open(address) {
+                return Ok((socket, Some(above)));
+            }
+        }
+        if local.port() == 0 {
+            socket = open(local)?;
+        }
+    }
+    Ok((socket, None))
 }
 
 async fn send_all(socket: &UdpSocket, to: SocketAddr, parts: &[[IoSlice<'_>; 2]]) -> Result<(), End> {

@@ -47,6 +47,14 @@ struct Desk {
     last: Option<(u32, Arc<Call>)>,
 }
 
+/// What a look brought.
+struct Looked {
+    /// Sockets that had something.
+    sockets: usize,
+    /// One of them has more.
+    more: bool,
+}
+
 impl Reader {
     /// Batches that one socket may bring before others have their turn.
     const ROUNDS: usize = 16;
@@ -122,7 +130,13 @@ impl Reader {
         let gather = hub.settings.gather.0;
         while !stop.is_requested() {
             match self.look(hub, &mut desk) {
-                Ok(0) => idle += 1,
+                // A socket had more than its share of this look: while it waits to gather, its buffer would overrun.
+                Ok(Looked { more: true, .. }) => {
+                    idle = 0;
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Ok(Looked { sockets: 0, .. }) => idle += 1,
                 Ok(_) => idle = 0,
                 Err(error) => {
                     tracing::error!(%error, "media sockets cannot be watched");
@@ -149,31 +163,33 @@ impl Reader {
         }
     }
 
-    /// Looks once; returns how many sockets had something.
-    fn look(&self, hub: &Hub, desk: &mut Desk) -> io::Result<usize> {
+    /// Looks once.
+    fn look(&self, hub: &Hub, desk: &mut Desk) -> io::Result<Looked> {
         self.poller.look(&mut desk.ready)?;
         let now = hub.clock.now();
+        let mut more = false;
         let tokens: Vec<u64> = desk.ready.tokens().collect();
         for token in &tokens {
             let source = self.sockets().all.get(token).cloned();
             match source {
                 None => {}
-                Some(Source::Shared(socket)) => self.datagrams(hub, desk, now, &socket, None),
-                Some(Source::Own(socket, call)) => self.datagrams(hub, desk, now, &socket, Some(&call)),
+                Some(Source::Shared(socket)) => more |= self.datagrams(hub, desk, now, &socket, None),
+                Some(Source::Own(socket, call)) => more |= self.datagrams(hub, desk, now, &socket, Some(&call)),
                 Some(Source::Connection(connection)) => self.connection(hub, desk, now, (*token, &connection)),
             }
         }
-        Ok(tokens.len())
+        Ok(Looked { sockets: tokens.len(), more })
     }
 
-    fn datagrams(&self, hub: &Hub, desk: &mut Desk, now: Timestamp, socket: &Arc<UdpSocket>, own: Option<&Arc<Call>>) {
+    /// Reads a socket; true: there may be more than it may bring at once.
+    fn datagrams(&self, hub: &Hub, desk: &mut Desk, now: Timestamp, socket: &Arc<UdpSocket>, own: Option<&Arc<Call>>) -> bool {
         for _ in 0..Self::ROUNDS {
             // Other errors are those of single sends (a receiver report that nobody took), told to the next read.
-            let Ok(count) = desk.batch.receive(socket.as_fd()) else { return };
+            let Ok(count) = desk.batch.receive(socket.as_fd()) else { return false };
             for at in 0..count {
                 let Some((from, bytes)) = desk.batch.get(at) else { break };
                 match own {
-                    Some(call) if is_rtcp(bytes) => call.control(now, from, bytes),
+                    Some(call) if is_rtcp(bytes) => call.control(now, from, bytes, Some(socket)),
                     Some(call) => {
                         call.datagram(now, from, bytes, socket);
                     }
@@ -181,9 +197,10 @@ impl Reader {
                 }
             }
             if count < RecvBatch::MOST {
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// Reads a connection once; one that is over is closed.
@@ -228,7 +245,7 @@ fn shared(hub: &Hub, last: &mut Option<(u32, Arc<Call>)>, now: Timestamp, from: 
         // the SSRC of whoever sends the report
         let ssrc = bytes.get(4..8).and_then(|s| s.try_into().ok()).map(u32::from_be_bytes);
         if let Some(call) = ssrc.and_then(|ssrc| hub.table().by_ssrc(ssrc).cloned()) {
-            call.control(now, from, bytes);
+            call.control(now, from, bytes, Some(socket));
         }
         return;
     }
@@ -286,7 +303,7 @@ fn packets(hub: &Hub, connection: &mut Connection, now: Timestamp, bytes: &[u8])
 fn one(hub: &Hub, connection: &mut Connection, now: Timestamp, packet: &[u8]) -> bool {
     if is_rtcp(packet) {
         if let Some(call) = &connection.call {
-            call.control(now, connection.peer, packet);
+            call.control(now, connection.peer, packet, None);
         }
         return true;
     }

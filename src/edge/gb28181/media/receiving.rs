@@ -9,6 +9,7 @@ use crate::base::error::End;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// All media. Cloning shares it.
@@ -121,6 +122,20 @@ impl Receiving {
             State::Ended(end) => end,
             _ => End::Stopped,
         }
+    }
+
+    /// Returns when no packet has come for `span`, or none is to be expected.
+    pub async fn quiet(&self, span: Duration) {
+        const LOOK: Duration = Duration::from_millis(20);
+        let since = self.hub.clock.now();
+        while self.call.quiet_for(since, self.hub.clock.now()).is_some_and(|quiet| quiet < span) {
+            self.hub.clock.sleep(LOOK).await;
+        }
+    }
+
+    /// Whether its sender is gone, as far as can be seen: its connection is closed, or nothing came for `silence`.
+    pub fn is_dead(&self, silence: Duration) -> bool {
+        self.call.is_dead(self.hub.clock.now(), silence)
     }
 
     /// Returns when it is time to ask the device for a key frame: frames had missing packets (at most once a second), or a viewer

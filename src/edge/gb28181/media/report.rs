@@ -1,12 +1,14 @@
 //! What a call found out, for lists and for the call doctor.
 
-use super::call::{Call, Facts, State, Transport};
+use super::call::{Answer, Call, State, Transport};
 use super::codec::Codec;
+use super::intake::Intake;
 use crate::container::ps::Findings;
 use crate::media::track::Tracks;
 use crate::proto::rtp::Framing;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// One call, as it stands.
 #[derive(Debug, Clone, Serialize)]
@@ -64,6 +66,8 @@ pub struct Report {
     pub malformed: u64,
     /// Packets of payloads that are not supported.
     pub unsupported: u64,
+    /// RTCP sender reports that came.
+    pub sender_reports: u64,
     /// Interarrival jitter in milliseconds.
     pub jitter_ms: f64,
     /// From the call's start to the first packet, in milliseconds.
@@ -86,6 +90,36 @@ pub struct Report {
     pub findings: Option<Findings>,
     /// What an operator should know, a sentence each.
     pub notes: Vec<String>,
+}
+
+/// What a report is made of.
+pub struct Facts<'a> {
+    /// The sender.
+    pub source: Option<SocketAddr>,
+    /// The answer to the INVITE.
+    pub answer: &'a Answer,
+    /// The intake, once something came.
+    pub intake: Option<&'a Intake>,
+    /// Packets of other senders.
+    pub foreign: u64,
+    /// Bytes that are no RTP.
+    pub malformed: u64,
+    /// The framing of a connection.
+    pub framing: Option<Framing>,
+    /// How often the framing was lost.
+    pub resyncs: u64,
+    /// From the call's start to the first packet.
+    pub first_packet: Option<Duration>,
+    /// From the call's start to the first frame.
+    pub first_frame: Option<Duration>,
+    /// Since the last packet.
+    pub silence: Option<Duration>,
+    /// Bits a second.
+    pub bits_per_second: u64,
+    /// The sender said goodbye.
+    pub goodbye: bool,
+    /// Reports of the sender about itself.
+    pub sender_reports: u64,
 }
 
 impl Report {
@@ -127,6 +161,7 @@ impl Report {
             foreign: facts.foreign,
             malformed: facts.malformed,
             unsupported: facts.intake.map_or(0, |intake| intake.unsupported()),
+            sender_reports: facts.sender_reports,
             jitter_ms: facts.intake.map_or(0.0, |intake| intake.jitter().as_secs_f64() * 1e3),
             first_packet_ms: facts.first_packet.map(millis),
             first_frame_ms: facts.first_frame.map(millis),

@@ -7,8 +7,9 @@ use crate::base::error::End;
 use crate::container::ps;
 use crate::media::frame::{Frame, Kind};
 use crate::media::g711;
+use crate::media::time::Timestamp;
 use crate::media::track::{AudioCodec, Tracks};
-use crate::proto::rtp::{Framing, Header, Packetizer};
+use crate::proto::rtp::{Framing, Header, Packetizer, rtcp};
 use crate::runtime::clock::Clock;
 use crate::runtime::task::{Stop, Tasks};
 use crate::stream::{Recv, Subscriber, Unit};
@@ -118,6 +119,10 @@ pub struct Sent {
     pub frames: u64,
     /// Frames of codecs that the payload cannot carry.
     pub left_out: u64,
+    /// Reports of the receiver that came (RTCP).
+    pub reports: u64,
+    /// Packets that are lost by its last report.
+    pub reported_lost: u64,
 }
 
 /// One stream on its way out. Dropping it ends it.
@@ -135,6 +140,8 @@ struct Totals {
     bytes: AtomicU64,
     frames: AtomicU64,
     left_out: AtomicU64,
+    reports: AtomicU64,
+    reported_lost: AtomicU64,
 }
 
 impl Sending {
@@ -146,7 +153,8 @@ impl Sending {
         let (control, controls) = mpsc::channel(16);
         let (stop, dropped) = watch::channel(false);
         let totals = Arc::<Totals>::default();
-        let task = Task { line, clock, controls, totals: totals.clone(), encoder: Encoder::new(&send) };
+        let (now, encoder) = (clock.now(), Encoder::new(&send));
+        let task = Task { line, clock, controls, totals: totals.clone(), encoder, ssrc: send.ssrc, looked: now, reported: None };
         let stopping = tasks.stopping();
         tasks.spawn("media out", async move {
             let end = task.run(send.feed, send.patience, stopping, dropped).await;
@@ -183,8 +191,15 @@ impl Sending {
     /// What went out so far.
     pub fn sent(&self) -> Sent {
         let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        let Totals { packets, bytes, frames, left_out } = &*self.totals;
-        Sent { packets: get(packets), bytes: get(bytes), frames: get(frames), left_out: get(left_out) }
+        let Totals { packets, bytes, frames, left_out, reports, reported_lost } = &*self.totals;
+        Sent {
+            packets: get(packets),
+            bytes: get(bytes),
+            frames: get(frames),
+            left_out: get(left_out),
+            reports: get(reports),
+            reported_lost: get(reported_lost),
+        }
     }
 }
 
@@ -200,7 +215,15 @@ struct Task {
     controls: mpsc::Receiver<Control>,
     totals: Arc<Totals>,
     encoder: Encoder,
+    ssrc: u32,
+    /// When reports were last looked for, and when one was last sent.
+    looked: Timestamp,
+    reported: Option<Timestamp>,
 }
+
+/// How often a report about what was sent goes out, and how often the receiver's are looked for.
+const REPORT: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Task {
     async fn run(mut self, feed: Feed, patience: Duration, stopping: Stop, mut dropped: watch::Receiver<bool>) -> End {
@@ -280,7 +303,42 @@ impl Task {
         }
         add(&self.totals.packets, packets.len());
         add(&self.totals.bytes, packets.iter().map(|(_, payload)| payload.len()).sum());
-        self.line.send(&packets).await
+        self.line.send(&packets).await?;
+        self.report();
+        Ok(())
+    }
+
+    /// RTCP: what was sent, and what the receiver says of it.
+    fn report(&mut self) {
+        let now = self.clock.now();
+        let packets = self.totals.packets.load(Ordering::Relaxed);
+        let due = packets > 0 && self.reported.is_none_or(|last| now.since(last) >= REPORT);
+        if !due && now.since(self.looked) < LOOK {
+            return;
+        }
+        self.looked = now;
+        let ours = due.then(|| {
+            self.reported = Some(now);
+            let report = rtcp::SenderReport {
+                ssrc: self.ssrc,
+                ntp: rtcp::ntp(self.clock.unix()),
+                timestamp: self.encoder.timestamp,
+                packets: packets as u32,
+                bytes: self.totals.bytes.load(Ordering::Relaxed) as u32,
+            };
+            rtcp::sender_report(&report, "weir")
+        });
+        let (ssrc, totals) = (self.ssrc, &self.totals);
+        self.line.report(ours.as_deref(), |bytes| {
+            for block in
+                rtcp::parse(bytes).filter_map(|one| if let rtcp::Rtcp::Receiver(blocks) = one { Some(blocks) } else { None }).flatten()
+            {
+                if block.ssrc == ssrc {
+                    totals.reports.fetch_add(1, Ordering::Relaxed);
+                    totals.reported_lost.store(u64::try_from(block.lost).unwrap_or(0), Ordering::Relaxed);
+                }
+            }
+        });
     }
 }
 
@@ -290,6 +348,8 @@ struct Encoder {
     packetizer: Packetizer,
     markers: bool,
     bytes: Vec<u8>,
+    /// Of the last packet.
+    timestamp: u32,
 }
 
 enum Form {
@@ -308,7 +368,7 @@ impl Encoder {
         };
         // The first number is no secret here, and a receiver that counts from 0 is easier to follow in a capture.
         let packetizer = Packetizer::new(send.ssrc, send.payload_type, send.mtu, 0);
-        Encoder { form, packetizer, markers: send.markers, bytes: Vec::new() }
+        Encoder { form, packetizer, markers: send.markers, bytes: Vec::new(), timestamp: 0 }
     }
 
     /// Whether a frame of this kind leaves at once, if its codec can be carried. Sound is gathered into packets.
@@ -322,6 +382,7 @@ impl Encoder {
             Form::Program(muxer) => {
                 muxer.put(frame, tracks, &mut self.bytes);
                 let timestamp = frame.dts.to_ticks(90_000) as u32;
+                self.timestamp = timestamp;
                 let mut packets: Vec<_> = self.packetizer.packets(&self.bytes, timestamp).collect();
                 if !self.markers {
                     packets.iter_mut().for_each(|(head, _)| head[1] &= 0x7f);
@@ -334,6 +395,7 @@ impl Encoder {
                 }
                 let whole = rest.len() - rest.len() % *packet;
                 self.bytes.extend(rest.drain(..whole));
+                self.timestamp = *samples;
                 let packetizer = &mut self.packetizer;
                 let one = |payload| {
                     let timestamp = *samples;

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+mod reports;
+
 struct Rig {
     media: Media,
     registry: Registry,
@@ -353,36 +355,6 @@ async fn raw_h264_and_g711() {
     assert_eq!(got[0].tracks.audio.as_ref().unwrap().codec, crate::media::track::AudioCodec::G711A);
     assert_eq!((got[9].frame.dts - got[0].frame.dts).as_millis(), 180);
     assert_eq!(talk.report().audio.as_deref(), Some("G711A 8000 Hz"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reports_go_to_the_sender_and_loss_asks_for_a_key_frame() {
-    let rig = Rig::new(|s| s.reports = Span::millis(100));
-    let receiving = rig.media.expect(expect("a", 3)).unwrap();
-    // the port above the sender's
-    let (socket, above) = loop {
-        let socket = udp();
-        let next = SocketAddr::new(rig.port().ip(), socket.local_addr().unwrap().port().saturating_add(1));
-        if let Ok(above) = UdpSocket::bind(next) {
-            break (socket, above);
-        }
-    };
-    above.set_read_timeout(Some(PATIENCE)).unwrap();
-    let device = Device::new(3);
-    let missing = 1;
-    device.send_udp(&socket, rig.port(), 0..missing);
-    device.send_udp(&socket, rig.port(), missing + 1..device.packets.len());
-    tokio::time::timeout(PATIENCE, receiving.key_wanted()).await.expect("a key frame is wanted");
-    let report = tokio::task::spawn_blocking(move || {
-        let mut bytes = [0; 1_500];
-        let (n, _) = above.recv_from(&mut bytes).unwrap();
-        crate::proto::rtp::rtcp::parse(&bytes[..n]).next()
-    });
-    let Some(crate::proto::rtp::rtcp::Rtcp::Receiver(blocks)) = report.await.unwrap() else { panic!("a receiver report") };
-    assert_eq!((blocks[0].ssrc, blocks[0].lost), (3, 1));
-    let report = receiving.report();
-    assert_eq!((report.lost, report.damaged), (1, 1));
-    assert!(report.notes.iter().any(|n| n.contains("1 of")), "{:?}", report.notes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use std::io::Read;
 use std::net::TcpStream;
 
 /// Publishes A-law sound, 20 ms a frame, each frame filled with its number.
-fn speak(w: &World) -> StreamKey {
+pub(in super::super) fn speak(w: &World) -> StreamKey {
     let key = StreamKey::parse("live/voice").unwrap();
     let source = Source { protocol: "rtmp", peer: "127.0.0.1:1".into(), session: crate::base::id::SessionId(1) };
     let mut publisher = w.registry.publish(&key, source).unwrap();
@@ -33,7 +33,7 @@ fn speak(w: &World) -> StreamKey {
 }
 
 /// What the device heard: payload type, SSRC and sound of each packet.
-type Heard = Arc<Mutex<Vec<(u8, u32, Vec<u8>)>>>;
+pub(in super::super) type Heard = Arc<Mutex<Vec<(u8, u32, Vec<u8>)>>>;
 
 fn note(heard: &Heard, packet: &[u8]) {
     let ssrc = u32::from_be_bytes(packet[8..12].try_into().unwrap());
@@ -41,7 +41,7 @@ fn note(heard: &Heard, packet: &[u8]) {
 }
 
 /// Reads datagrams in a thread of its own until none comes for a while.
-fn listen(heard: &Heard) -> u16 {
+pub(in super::super) fn listen(heard: &Heard) -> u16 {
     let (socket, heard) = (UdpSocket::bind("127.0.0.1:0").unwrap(), heard.clone());
     let port = socket.local_addr().unwrap().port();
     socket.set_read_timeout(Some(LONG)).unwrap();
@@ -79,7 +79,7 @@ async fn start(w: &World, order: &VoiceOrder) -> Voice {
 }
 
 /// What was heard is what was said: 100 ms a packet, no byte lost.
-async fn check(heard: &Heard, ssrc: u32) {
+pub(in super::super) async fn check(heard: &Heard, ssrc: u32) {
     until("ten packets", async || (heard.lock().unwrap().len() >= 10).then_some(())).await;
     let heard = heard.lock().unwrap();
     assert!(heard.iter().all(|(number, other, sound)| *number == 8 && *other == ssrc && sound.len() == 800), "{:?}", heard.first());

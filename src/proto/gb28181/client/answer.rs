@@ -25,8 +25,8 @@ pub enum Reply {
     Status(DeviceStatus),
     /// Its presets.
     Presets(Vec<Preset>),
-    /// Elements below one that is called as the type asked for: `BasicParam` and its children.
-    Config(&'static str, Vec<(&'static str, String)>),
+    /// Each type asked for that it has, in an answer each: `BasicParam` and its children. None: it has nothing of it.
+    Config(Vec<(&'static str, Vec<(&'static str, String)>)>),
     /// Yes or no.
     Result(bool),
     /// A finished body, for what is passed on from below.
@@ -87,14 +87,19 @@ impl Client {
             Reply::Info(info) => info.write(version, sn, &target),
             Reply::Status(status) => status.write(version, sn, &target),
             Reply::Presets(presets) => Preset::write_all(&presets, version, sn, &target),
-            Reply::Config(name, values) => {
-                let mut w = manscdp::document(version, Root::Response, &Cmd::ConfigDownload, sn, &target);
-                w.field("Result", "OK").open(name);
-                for (name, value) in values {
-                    w.field(name, value);
+            Reply::Config(kinds) if !kinds.is_empty() => {
+                self.answers.open.remove(&id);
+                for (kind, values) in kinds {
+                    let mut w = manscdp::document(version, Root::Response, &Cmd::ConfigDownload, sn, &target);
+                    w.field("Result", "OK").open(kind);
+                    for (name, value) in values {
+                        w.field(name, value);
+                    }
+                    self.message(now, manscdp::bytes(w), Purpose::Told);
                 }
-                manscdp::bytes(w)
+                return self.pump(now);
             }
+            Reply::Config(_) => manscdp::result(version, &open.cmd, sn, &target, false),
             Reply::Result(ok) => manscdp::result(version, &open.cmd, sn, &target, ok),
             Reply::Body(body) => body,
         };

@@ -358,6 +358,9 @@ fn a_playback_through_its_controls_to_its_end() {
     });
     pair.device.finished(pair.now, theirs.unwrap(), id(CHANNEL));
     pair.run(secs(1));
+    assert_eq!(pair.count(|event| matches!(event, server::Event::CallFinished { call: of } if *of == call)), 1);
+    pair.server.hang_up(pair.now, call);
+    pair.run(secs(1));
     assert_eq!(pair.count(|event| matches!(event, server::Event::CallEnded { why: server::CallEnd::Finished, .. })), 1);
     assert!(pair.at_device.iter().any(|event| matches!(event, Event::Ended { why: CallEnd::RemoteBye, .. })));
     assert_eq!((pair.server.open_calls(), pair.device.open_calls()), (0, 0));

@@ -15,6 +15,7 @@ use crate::proto::sip::transaction::{ClientId, Failure, ServerId};
 use crate::proto::sip::{Method, Name, Path};
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// A call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -144,11 +145,15 @@ pub(super) struct Call {
     pub invite: Option<Box<Request>>,
     pub offer: Option<Box<Description>>,
     pub wake: Timestamp,
+    /// Its device said that everything was sent.
+    finished: bool,
     told: bool,
     first: Vec<Entry>,
     last: VecDeque<Entry>,
 }
 
+/// How long whoever holds a call has to take in the rest of its media after the device said that everything was sent.
+const REST: Duration = Duration::from_secs(4);
 /// How many of the first and of the last messages of a call are kept, and of how many calls that are over.
 const KEPT: usize = 16;
 const OVER: usize = 500;
@@ -214,6 +219,7 @@ impl Calls {
                 invite: None,
                 offer: None,
                 wake,
+                finished: false,
                 told: false,
                 first: Vec::new(),
                 last: VecDeque::new(),
@@ -344,9 +350,10 @@ impl Server {
         self.layer.send(*path, ack.to_bytes());
     }
 
-    /// Ends a call of any state.
+    /// Ends a call of any state. One whose recording was sent to its end has [`CallEnd::Finished`].
     pub fn hang_up(&mut self, now: Timestamp, id: CallId) {
-        self.end(now, id, CallEnd::HungUp);
+        let finished = self.calls.open.get(&id).is_some_and(|call| call.finished);
+        self.end(now, id, if finished { CallEnd::Finished } else { CallEnd::HungUp });
         self.pump(now);
     }
 
@@ -387,8 +394,19 @@ impl Server {
         self.end(now, id, CallEnd::DeviceGone);
     }
 
+    /// Everything was sent, but it may not have arrived: signalling overtakes media. Whoever holds the call hangs up when it has the
+    /// rest; after a while that is done for him.
     pub(super) fn media_finished(&mut self, now: Timestamp, id: CallId) {
-        self.end(now, id, CallEnd::Finished);
+        let Some(call) = self.calls.get_mut(id) else { return };
+        if !matches!(call.state, State::Up(_)) {
+            return self.end(now, id, CallEnd::Finished);
+        }
+        if !std::mem::replace(&mut call.finished, true) {
+            call.wake = now + REST.into();
+            let wake = call.wake;
+            self.timers.set(wake, Wake::Call(id));
+            self.event(Event::CallFinished { call: id });
+        }
     }
 
     /// A notice of the end of a file outside of its dialog: the playback of the channel that it names, else the only one.
@@ -475,6 +493,7 @@ impl Server {
         match call.state {
             State::Inviting { .. } => self.end(now, id, CallEnd::Timeout),
             State::Invited { .. } => self.end(now, id, CallEnd::HungUp),
+            State::Up(_) if call.finished => self.end(now, id, CallEnd::Finished),
             _ => {}
         }
     }

@@ -159,6 +159,11 @@ pub enum Event {
         /// What was answered.
         answered: Box<Answered>,
     },
+    /// The device says that the recording was sent to its end. The last of it may still be on its way: take it in, then hang up.
+    CallFinished {
+        /// The call.
+        call: CallId,
+    },
     /// A call is over; its SSRC is free once the device cannot send with it any more.
     CallEnded {
         /// The call.

@@ -39,9 +39,9 @@ struct Open {
 enum Gathering {
     Catalog(Collector<Id>),
     Records(Collector<(Option<Id>, i64, i64)>),
-    /// One answer for each type of configuration.
+    /// Types of configuration: in an answer each, or several in one.
     Config {
-        missing: usize,
+        missing: Vec<String>,
         found: Vec<(String, String)>,
     },
     Single,
@@ -61,7 +61,10 @@ impl Server {
         let gathering = match query {
             Query::Catalog => Gathering::Catalog(Collector::new(now, self.config.catalog)),
             Query::RecordInfo(_) => Gathering::Records(Collector::new(now, self.config.records)),
-            Query::ConfigDownload(kinds) => Gathering::Config { missing: kinds.split('/').count(), found: Vec::new() },
+            Query::ConfigDownload(kinds) => {
+                let missing = kinds.split('/').map(|kind| kind.trim().to_owned()).filter(|kind| !kind.is_empty()).collect();
+                Gathering::Config { missing, found: Vec::new() }
+            }
             _ => Gathering::Single,
         };
         let deadline = match &gathering {
@@ -218,8 +221,14 @@ impl Server {
             }
             Gathering::Config { missing, found } => {
                 found.extend(flatten(body));
-                *missing = missing.saturating_sub(1);
-                if *missing == 0 {
+                let before = missing.len();
+                let root = body.root_element();
+                missing.retain(|kind| !root.children().any(|child| child.name().eq_ignore_ascii_case(kind)));
+                if missing.len() == before {
+                    // one vendor calls the element otherwise than the type; an answer that says no has none
+                    missing.pop();
+                }
+                if missing.is_empty() {
                     let found = std::mem::take(found);
                     self.close(id, Ok(Answer::Config(found)));
                 }

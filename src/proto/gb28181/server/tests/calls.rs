@@ -349,6 +349,15 @@ fn playback_is_controlled_and_ends_by_itself() {
     end.headers.set(Name::CallId, s.invite.call_id().into_owned());
     s.device(end);
     assert_eq!(s.w.response().status, 200);
+    assert_eq!(s.w.event(), Event::CallFinished { call: s.call });
+    // the rest of the media is awaited; said twice it is told once
+    s.w.quiet();
+    let again = s.w.body(NVR, manscdp::media_status(Default::default(), 9, NVR));
+    s.device(again);
+    s.w.response();
+    s.w.quiet();
+    s.w.server.hang_up(s.w.now, s.call);
+    s.w.drain();
     s.bye();
     assert_eq!(s.ended(), CallEnd::Finished);
     assert!(s.w.server.playback(s.w.now, s.call, Command::Pause).is_err());
@@ -364,6 +373,10 @@ fn the_end_of_a_file_outside_of_its_dialog() {
     let end = s.w.body(NVR, manscdp::media_status(Default::default(), 8, CHANNEL));
     s.device(end);
     s.w.response();
+    assert_eq!(s.w.event(), Event::CallFinished { call: s.call });
+    s.w.quiet();
+    // nobody hangs up: it is done for him
+    s.w.wait(secs(4));
     s.bye();
     assert_eq!(s.ended(), CallEnd::Finished);
     s.nothing_left();

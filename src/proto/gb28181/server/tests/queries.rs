@@ -182,6 +182,32 @@ fn configuration_comes_in_one_answer_for_each_kind() {
 }
 
 #[test]
+fn several_types_in_one_answer_and_one_that_is_refused() {
+    let (mut w, path) = online();
+    let kinds = "BasicParam/VideoParamOpt/SVACEncodeConfig";
+    let (query, sn) = ask(&mut w, path, NVR, &Query::ConfigDownload(kinds.into()));
+    let both = "<BasicParam><Name>IPC 1</Name></BasicParam><VideoParamOpt><DownloadSpeed>1/2/4</DownloadSpeed></VideoParamOpt>";
+    send(&mut w, path, format!("<Response><CmdType>ConfigDownload</CmdType><SN>{sn}</SN><Result>OK</Result>{both}</Response>"));
+    w.quiet();
+    send(&mut w, path, manscdp::result(Version::V2016, &Cmd::ConfigDownload, sn, NVR, false));
+    let Event::Answered { query: of, answer: Ok(Answer::Config(found)), .. } = w.event() else { panic!() };
+    assert_eq!(of, query);
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["BasicParam.Name", "VideoParamOpt.DownloadSpeed"]);
+    // what came counts, though one type never does
+    let (_, sn) = ask(&mut w, path, NVR, &Query::ConfigDownload("BasicParam/OSDConfig".into()));
+    send(
+        &mut w,
+        path,
+        format!("<Response><CmdType>ConfigDownload</CmdType><SN>{sn}</SN><BasicParam><Name>IPC 1</Name></BasicParam></Response>"),
+    );
+    w.quiet();
+    w.wait(secs(11));
+    let Event::Answered { answer: Ok(Answer::Config(found)), .. } = w.event() else { panic!() };
+    assert_eq!(found, [("BasicParam.Name".to_owned(), "IPC 1".to_owned())]);
+}
+
+#[test]
 fn refused_failed_silent_gone() {
     let (mut w, path) = online();
     let result = |w: &mut World| match w.events.pop_front() {

@@ -300,15 +300,15 @@ impl Call {
         self.core().intake.as_ref()?.last_arrival().map(|last| now.since(last))
     }
 
-    /// Since when no packet came, counted from `since` at the earliest. `None`: none is to be expected at all, for nothing ever came,
-    /// its connection is closed, or it is held.
+    /// Since when no packet came, counted from `since` at the earliest. `None`: none is to be expected at all, for its connection is
+    /// closed, or it is held.
     pub fn quiet_for(&self, since: Timestamp, now: Timestamp) -> Option<Duration> {
         let core = self.core();
         if core.held || core.closed.is_some() {
             return None;
         }
-        let last = core.intake.as_ref().and_then(Intake::last_arrival)?;
-        Some(now.since(last.max(since)))
+        let last = core.intake.as_ref().and_then(Intake::last_arrival);
+        Some(now.since(last.map_or(since, |last| last.max(since))))
     }
 
     /// Whether a sender that is there would have been heard: its connection is closed, or nothing came for so long.

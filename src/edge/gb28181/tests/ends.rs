@@ -71,6 +71,7 @@ async fn an_end_that_overtakes(carriage: Carriage, says: Says) {
             events.next().await;
         }
     };
+    let viewer = async { tokio::time::timeout(LONG, viewer).await.expect("the recording comes") };
     let (started, mut viewer) = tokio::join!(w.handle.playback(target, 1_700_000_000, 1_700_000_060, LONG), viewer);
     started.unwrap();
     let (mut batch, mut got) = (Vec::new(), Vec::new());

@@ -27,7 +27,7 @@ use tokio::net::{TcpStream, UdpSocket};
 pub(super) const NVR: &str = "34020000001180000001";
 pub(super) const CHANNEL: &str = "34020000001310000001";
 const MEDIA: &[u8] = include_bytes!("../../../fixtures/rtp/srsbench_ps_h264_aac.rtp4571");
-pub(super) const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
 mod ends;
 mod homes;

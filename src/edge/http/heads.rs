@@ -52,6 +52,9 @@ impl Gate {
         if self.left > 0 {
             return Step::Pass(self.left);
         }
+        if held.is_empty() {
+            return Step::Wait;
+        }
         match head::parse(held) {
             Ok(Some(found)) if found.size <= self.most => match head::follows(&found.request) {
                 Ok(Follows::Body(length)) => {

@@ -20,16 +20,19 @@ pub mod runtime;
 pub mod store;
 pub mod stream;
 // L4
+pub mod av;
+pub mod storage;
+// L5
 pub mod edge;
 pub mod worker;
-// L5
+// L6
 pub mod api;
 pub mod console;
-// L6
-pub mod config;
 // L7
-pub mod server;
+pub mod config;
 // L8
+pub mod server;
+// L9
 pub mod cli;
 #[doc(hidden)]
 pub mod fuzz;

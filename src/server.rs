@@ -27,12 +27,12 @@ use crate::runtime::task::Tasks;
 use crate::store::Store;
 use crate::stream::access::{Access, Open};
 use crate::stream::{Registry, Unit};
-use crate::worker::av::NoPicture;
+use crate::av::{self, NoPicture};
 use crate::worker::record::shift::{self, Shift};
 use crate::worker::record::{self, Recorder};
 use crate::worker::snapshot::{self, Snapshots};
-use crate::worker::storage::Shelf;
-use crate::worker::{av, ledger, notify, pull, relay, storage, transcode};
+use crate::storage::{self, Shelf};
+use crate::worker::{ledger, notify, pull, relay, sound, transcode};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -81,12 +81,14 @@ impl Server {
         let recorder = open_recorder(&config, (&registry, &store), shelf.clone(), &core).await?;
         let shift = open_shift(&config, &registry, &store, &core)?;
 
+        let rules = transcoding(&config, &registry, &store, &base);
         let parts = http::Parts {
             registry: registry.clone(),
             sessions: sessions.clone(),
             pumps: pumps.clone(),
             access: access.clone(),
             segments: Arc::new(hls::Hls::new(&config.hls, &registry, &core)),
+            ladder: Arc::new(hls::Steps(rules.clone())),
             pictures: Arc::new(Jpeg(stills.clone())),
             past: Arc::new(shift),
             figures: figures(&shelf, &snapshots, &recorder),
@@ -132,12 +134,12 @@ impl Server {
         open_http(&config.http, &http, bound, http::Site { router: suffixes.after(fixed), early })?;
 
         let helper = av::Helper::new(config.av.clone(), &core);
-        av::Sound::start(&config.av, &registry, &helper, &core);
+        sound::Sound::start(&config.av, &registry, &helper, &core);
         notify::start(config.notify.clone(), store.clone(), clock.clone(), &core)?;
         pull::start(&config.pull, &registry, &core)?;
         relay::start(&config.relay, &registry, &core)?;
         shelf.start(&core);
-        transcode::Rules::start(transcode::Parts { av: config.av.clone(), registry: registry.clone(), store: store.clone() }, &core);
+        transcode::Rules::start(rules, &core);
         let counted = Counted { sessions: sessions.clone(), recorder: recorder.clone() };
         ledger::start(config.usage.clone(), store.clone(), registry.clone(), Arc::new(counted), &core);
 
@@ -229,11 +231,20 @@ fn pictures(config: &Config, (store, registry, clock): (&Store, &Registry, &Cloc
     }
 }
 
+/// What streams are made of others with.
+fn transcoding(config: &Config, registry: &Registry, store: &Store, base: &Base) -> transcode::Parts {
+    if config.transcode.h264 {
+        base.every_stream_has(transcode::H264);
+    }
+    let (settings, av) = (config.transcode.clone(), config.av.clone());
+    transcode::Parts { settings, av, registry: registry.clone(), store: store.clone() }
+}
+
 /// What the shelf, the snapshots and the recorder have for `/metrics`.
 fn figures(shelf: &Shelf, snapshots: &Snapshots, recorder: &Recorder) -> http::Figures {
     let (shelf, snapshots, recorder) = (shelf.clone(), snapshots.clone(), recorder.clone());
     Arc::new(move || {
-        let storage::Figures { waiting, waiting_bytes, uploaded, uploaded_bytes, failed, dropped, evicted, free } = shelf.figures();
+        let storage::Figures { waiting, waiting_bytes, uploaded, uploaded_bytes, failed, dropped, evicted, free, orphans } = shelf.figures();
         let snapshot::Counts { taken, failed: missed } = snapshots.counts();
         let record::Counts { running, failing, refused, failed: unwritten, gaps, forced } = recorder.counts();
         let figure = |name, kind, help, value: u64| http::Figure { name, kind, help, value: value as f64 };
@@ -245,6 +256,7 @@ fn figures(shelf: &Shelf, snapshots: &Snapshots, recorder: &Recorder) -> http::F
             figure("weir_storage_upload_failures_total", "counter", "Tries to reach a bucket that failed.", failed),
             figure("weir_storage_dropped_files_total", "counter", "Files given up because too much waited: an alarm.", dropped),
             figure("weir_storage_evicted_records_total", "counter", "Records that gave way to a full disk: an alarm.", evicted),
+            figure("weir_storage_orphan_files", "gauge", "Files for buckets that were found at the start and nobody knows.", orphans),
             figure("weir_storage_free_bytes", "gauge", "Bytes that are free on the disk of records.", free),
             figure("weir_recordings", "gauge", "Recordings that run.", running),
             figure("weir_recordings_failing", "gauge", "Recordings that cannot write now, or have no room: an alarm.", failing),

@@ -63,6 +63,8 @@ struct Inner {
     taken: OnceLock<BTreeSet<&'static str>>,
     /// Counts up whenever something changes that a row depends on; rows of an earlier count are read again.
     edition: AtomicU64,
+    /// The transcode rule that every stream has, if there is one.
+    always: OnceLock<&'static str>,
 }
 
 struct Kept {
@@ -74,7 +76,8 @@ struct Kept {
 impl Book {
     /// Over a store.
     pub fn new(store: Store, clock: Clock) -> Book {
-        Book(Arc::new(Inner { store, clock, rows: DashMap::new(), taken: OnceLock::new(), edition: AtomicU64::new(0) }))
+        let (taken, always) = (OnceLock::new(), OnceLock::new());
+        Book(Arc::new(Inner { store, clock, rows: DashMap::new(), taken, edition: AtomicU64::new(0), always }))
     }
 
     /// Reads everything again from now on: the caller has just changed something.
@@ -110,8 +113,22 @@ impl Book {
         Ok(Some(row))
     }
 
+    /// Every stream has a rule of this name from now on. The first one that is told stays.
+    pub fn every_stream_has(&self, rule: &'static str) {
+        let _ = self.0.always.set(rule);
+    }
+
+    /// Whether a template has transcode rules for a stream.
+    pub async fn has_rules(&self, stream: StreamId) -> Result<bool, store::Error> {
+        let templates = self.0.store.templates_for(stream).await?;
+        Ok(templates.iter().any(|template| matches!(&template.body, Body::Transcode(rules) if !rules.is_empty())))
+    }
+
     /// Whether the output of a transcode rule of this name can be had of a stream.
     pub async fn rule(&self, stream: StreamId, name: &str) -> Result<bool, store::Error> {
+        if self.0.always.get().is_some_and(|always| *always == name) {
+            return Ok(true);
+        }
         let templates = self.0.store.templates_for(stream).await?;
         Ok(templates.iter().any(|template| match &template.body {
             Body::Transcode(rules) => rules.iter().any(|rule| rule.name == name),

@@ -18,7 +18,7 @@ use crate::model::record::{Format, Kind, Record};
 use crate::model::tenant::Scope;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
-use crate::worker::storage::{self, Shelf};
+use crate::storage::{self, Shelf};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};

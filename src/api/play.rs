@@ -68,6 +68,9 @@ reply! {
         /// HLS.
         /// zh: HLS播放地址。
         "HlsUrl" hls: Option<String>,
+        /// HLS in several sizes, among which the player chooses; where a transcode template has rules for the stream.
+        /// zh: 自适应码率HLS播放地址，仅在绑定了转码模板时存在。
+        "AbrUrl" abr: Option<String>,
         /// RTMP.
         /// zh: RTMP播放地址。
         "RtmpUrl" rtmp: Option<String>,
@@ -105,13 +108,20 @@ impl DescribePlayUrls {
             (None, Some(rule)) => stream::output(cx, &stream, &rule.0).await?,
             (None, None) => stream.key().map_err(Error::internal)?,
         };
-        Ok(PlayUrl::of(cx, (stream.id.to_string(), stream.name), &group, &key, expires))
+        let mut urls = PlayUrl::of(cx, (stream.id.to_string(), stream.name), &group, &key, expires);
+        let live = self.from.is_none() && self.rule.is_none();
+        if let Some(hls) = urls.hls.as_ref().filter(|_| live)
+            && cx.book().has_rules(stream.id).await?
+        {
+            urls.abr = Some(format!("{hls}{}abr=1", if hls.contains('?') { '&' } else { '?' }));
+        }
+        Ok(urls)
     }
 }
 
 impl PlayUrl {
     fn failed(id: &str, why: String) -> PlayUrl {
-        PlayUrl { id: id.to_owned(), name: String::new(), error: Some(why), whep: None, flv: None, hls: None, rtmp: None, snapshot: None }
+        PlayUrl { id: id.to_owned(), name: String::new(), error: Some(why), whep: None, flv: None, hls: None, abr: None, rtmp: None, snapshot: None }
     }
 
     fn of(cx: &Context, (id, name): (String, String), group: &Group, key: &StreamKey, expires: i64) -> PlayUrl {
@@ -131,6 +141,7 @@ impl PlayUrl {
             whep: Some(url(Form::Flv, ".whep")),
             flv: allowed(OutProtocol::Flv, Form::Flv),
             hls: allowed(OutProtocol::Hls, Form::Hls),
+            abr: None,
             rtmp: allowed(OutProtocol::Rtmp, Form::Rtmp),
             snapshot: Some(url(Form::Flv, ".jpg")),
         }

@@ -18,7 +18,7 @@ use crate::runtime::task::{Stop, Tasks};
 use crate::store::{self, Store};
 use crate::stream::Registry;
 use crate::stream::access::Open;
-use crate::worker::storage::Shelf;
+use crate::storage::Shelf;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +94,11 @@ impl Base {
         let follower = Follower::new(store.clone(), book.clone(), media.clone(), clock.clone(), callbacks);
         tasks.spawn("api: follow the streams", follower.run(registry, tasks.stopping()));
         Ok(Base { store, clock, book, media, playback, play, push, open })
+    }
+
+    /// Every stream has an output of this transcode rule, without a template.
+    pub fn every_stream_has(&self, rule: &'static str) {
+        self.book.every_stream_has(rule);
     }
 
     /// Who may publish and play.

@@ -81,8 +81,9 @@ config! {
     timeshift: crate::worker::record::shift::Settings,
     pull: crate::worker::pull::Settings,
     relay: crate::worker::relay::Settings,
-    av: crate::worker::av::Settings,
-    storage: crate::worker::storage::Settings,
+    av: crate::av::Settings,
+    storage: crate::storage::Settings,
+    transcode: crate::worker::transcode::Settings,
     snapshot: crate::worker::snapshot::Settings,
 }
 

@@ -1,6 +1,6 @@
 //! Playlists as they lie in a directory or a bucket that others can write to.
 
-use crate::worker::storage::{parts, rewrite};
+use crate::storage::{parts, rewrite};
 
 /// Whatever a playlist says, the objects that it leads to lie below the root; and what is not a reference stays as it is.
 pub(super) fn playlist(data: &[u8]) {

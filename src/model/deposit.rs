@@ -49,3 +49,14 @@ pub struct Deposit {
     /// When it was handed in.
     pub created: Time,
 }
+
+/// A part of a multipart upload that the bucket has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What the bucket calls it.
+    pub tag: String,
+    /// The MD5 of its bytes, hexadecimal.
+    pub sum: String,
+    /// Bytes.
+    pub bytes: u64,
+}

@@ -3,8 +3,10 @@
 use crate::base::id::StreamKey;
 use crate::container::m3u8::Window;
 use crate::edge::http::{self, Refusal};
+use crate::model::template::TransConfig;
 use crate::runtime::task::Tasks;
 use crate::stream::Registry;
+use crate::worker::transcode;
 use crate::worker::segment::{Feeds, Form, LowFeeds, NoSegments, Settings};
 use axum::http::StatusCode;
 use std::sync::Arc;
@@ -62,6 +64,31 @@ impl http::Segments for Hls {
 
     fn streams(&self) -> usize {
         self.whole.len() + self.parts.len()
+    }
+}
+
+/// Connects the HTTP edge with the worker that makes streams by rules.
+pub(super) struct Steps(pub(super) transcode::Parts);
+
+impl http::Ladder for Steps {
+    fn rungs<'a>(&'a self, key: &'a StreamKey) -> http::Rungs<'a> {
+        Box::pin(async move {
+            let rules = self.0.rules(key).await.map_err(|error| {
+                tracing::warn!(%error, stream = %key, "cannot read the rules of a stream");
+                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer now")
+            })?;
+            let given = |n: u32| (n > 0).then_some(n);
+            let rung = |rule: TransConfig| {
+                Some(http::Rung {
+                    key: transcode::output(key, &rule.name)?,
+                    size: given(rule.width).zip(given(rule.height)),
+                    fps: given(rule.fps),
+                    bitrate: given(rule.video_bitrate).map(|kbits| u64::from(kbits) * 1000),
+                    stands_in: rule.name == transcode::H264 && rule.width == 0,
+                })
+            };
+            Ok(rules.into_iter().filter_map(rung).collect())
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use crate::edge::session::Session;
 use crate::edge::webrtc::{Parts, Refused, Status, WebRtc, Wish};
 use crate::runtime::task::Tasks;
 use crate::stream::{Registry, Subscriber};
+use crate::worker::transcode;
 use axum::http::StatusCode;
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ pub(super) fn open(config: &Config, registry: &Registry, tasks: &Tasks) -> Resul
     }
     let public = config.public.host.trim_matches(['[', ']']).parse().ok();
     let rtc = WebRtc::open(config.webrtc.clone(), Parts { registry: registry.clone(), tasks: tasks.clone(), public })?;
+    if config.transcode.h264 {
+        rtc.show_plain(Arc::new(|key| transcode::output(key, transcode::H264)));
+    }
     tracing::info!(listen = %rtc.bound(), "WebRTC: media over UDP and, where webrtc.tcp says so, TCP; offers to /{{app}}/{{stream}}.whep and .whip, or /rtc/v1/play");
     Ok(Some(Arc::new(Answers(rtc))))
 }

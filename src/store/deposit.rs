@@ -2,10 +2,10 @@
 
 use super::error::{Error, Result};
 use super::sql::{Row, Where, sql};
-use super::{Store, callback, record};
+use super::{Store, Tx, callback, record};
 use crate::base::pii::Secret;
 use crate::model::callback as told;
-use crate::model::deposit::{Deposit, Draft};
+use crate::model::deposit::{Deposit, Draft, Part};
 use crate::model::id::{DepositId, GroupId, RecordingId, StreamId, TemplateId, TenantId};
 use crate::model::record::{Draft as RecordDraft, Place, Record};
 use crate::model::tenant::BucketKey;
@@ -77,6 +77,11 @@ impl Store {
         self.reader().await?.all(query).await?.iter().map(|row| self.read_deposit(row)).collect()
     }
 
+    /// Whether there is a deposit of that id.
+    pub async fn has_deposit(&self, id: DepositId) -> Result<bool> {
+        Ok(self.reader().await?.one(sql("SELECT id FROM deposits WHERE id = $1").bind(id)).await?.is_some())
+    }
+
     /// When this server's next deposit is due; `None`: nothing waits.
     pub async fn deposits_due(&self) -> Result<Option<Time>> {
         let query = sql("SELECT MIN(due) AS due FROM deposits WHERE node = $1").bind(self.0.settings.node);
@@ -113,16 +118,43 @@ impl Store {
         self.write(move |tx| Box::pin(async move { tx.execute(update).await.map(drop) })).await
     }
 
-    /// The multipart upload that carries it is this one; empty: none.
+    /// The multipart upload that carries it is this one, without parts yet; empty: none.
     pub async fn set_deposit_upload(&self, id: DepositId, upload: &str) -> Result<()> {
         let update = sql("UPDATE deposits SET upload = $2 WHERE id = $1").bind(id).bind(upload);
-        self.write(move |tx| Box::pin(async move { tx.execute(update).await.map(drop) })).await
+        self.write(move |tx| {
+            Box::pin(async move {
+                forget_parts(tx, id).await?;
+                tx.execute(update).await.map(drop)
+            })
+        })
+        .await
+    }
+
+    /// The bucket has a further part of it, the `n`th from 0.
+    pub async fn add_deposit_part(&self, id: DepositId, n: usize, part: Part) -> Result<()> {
+        let insert = sql("INSERT INTO deposit_parts (deposit, n, tag, sum, bytes) SELECT $1, $2, $3, $4, $5 \
+             WHERE EXISTS (SELECT 1 FROM deposits WHERE id = $1)");
+        let insert = insert.bind(id).bind(n as i64).bind(part.tag).bind(part.sum).bind(part.bytes);
+        self.write(move |tx| Box::pin(async move { tx.execute(insert).await.map(drop) })).await
+    }
+
+    /// The parts of it that the bucket has, in order.
+    pub async fn deposit_parts(&self, id: DepositId) -> Result<Vec<Part>> {
+        let query = sql("SELECT tag, sum, bytes FROM deposit_parts WHERE deposit = $1 ORDER BY n").bind(id);
+        let rows = self.reader().await?.all(query).await?;
+        rows.iter().map(|row| Ok(Part { tag: row.get("tag")?, sum: row.get("sum")?, bytes: row.get("bytes")? })).collect()
     }
 
     /// It is given up: nothing is written.
     pub async fn drop_deposit(&self, id: DepositId) -> Result<()> {
         let delete = sql("DELETE FROM deposits WHERE id = $1").bind(id);
-        self.write(move |tx| Box::pin(async move { tx.execute(delete).await.map(drop) })).await
+        self.write(move |tx| {
+            Box::pin(async move {
+                forget_parts(tx, id).await?;
+                tx.execute(delete).await.map(drop)
+            })
+        })
+        .await
     }
 
     /// The object is there: its record is written and told of, and the deposit is over, all in one. Records of what it took the
@@ -135,6 +167,7 @@ impl Store {
                 if tx.execute(sql("DELETE FROM deposits WHERE id = $1").bind(deposit.id)).await? == 0 {
                     return Ok(None);
                 }
+                forget_parts(tx, deposit.id).await?;
                 let Draft { place, replaces, record, callback, size, .. } = deposit.draft;
                 if replaces {
                     let old = Where::default().is("bucket", &place.bucket).is("object", &place.object).is("endpoint", &place.endpoint);
@@ -207,6 +240,10 @@ impl Store {
     fn open_secret(&self, id: DepositId, sealed: &str) -> Result<Secret> {
         self.0.sealer.open(&sealed_at(id), sealed)
     }
+}
+
+async fn forget_parts(tx: &mut Tx, id: DepositId) -> Result<()> {
+    tx.execute(sql("DELETE FROM deposit_parts WHERE deposit = $1").bind(id)).await.map(drop)
 }
 
 fn sealed_at(id: DepositId) -> String {

@@ -37,6 +37,7 @@ pub(super) const TABLES: &[&str] = &[
     "cloud_recordings",
     "recordings",
     "deposits",
+    "deposit_parts",
     "uppers",
     "upper_groups",
     "upper_streams",

@@ -19,6 +19,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (8, "cloud", include_str!("migrations/0008_cloud.sql")),
     (9, "nonces", include_str!("migrations/0009_nonces.sql")),
     (13, "recordings", include_str!("migrations/0013_recordings.sql")),
+    (14, "parts", include_str!("migrations/0014_parts.sql")),
 ];
 
 /// The schema of this program.

@@ -2,11 +2,13 @@
 //!
 //! [`Registry`] names the five verbs: publish, subscribe, wait for, list, watch. A [`Publisher`] writes into a
 //! [`ring`](mod@ring) that is also the GOP cache; [`Subscriber`]s read at their own pace. What is *not* here:
-//! sockets, muxers (they plug in through [`Unit::view`]), and any wait of the writer for a reader.
+//! sockets, muxers (they plug in through [`Unit::view`]), and any wait of the writer for a reader. [`Merge`] is for those who make
+//! streams of streams.
 
 pub mod access;
 mod demand;
 mod derived;
+mod merge;
 mod publisher;
 mod registry;
 mod ring;
@@ -19,6 +21,7 @@ mod tests;
 mod unit;
 
 pub use derived::Derived;
+pub use merge::Merge;
 pub use publisher::{Publisher, Raw};
 pub use registry::{Event, Events, NoPublisher, PublishError, Registry};
 pub use ring::Cursor;

@@ -43,6 +43,8 @@ pub struct Publisher {
     discontinuity: bool,
     /// What is added to the sanitizer's times to stand on the stream's time line.
     shift: Option<Timestamp>,
+    /// The first frame keeps its time, if it is not before what was there.
+    keeps: bool,
     meter: Meter,
     /// Nobody comes back: no grace time.
     last: bool,
@@ -67,6 +69,7 @@ impl Publisher {
             seeking: true,
             discontinuity: resumed,
             shift: None,
+            keeps: false,
             meter: Meter::default(),
             last: false,
         }
@@ -80,6 +83,11 @@ impl Publisher {
     /// The stream that it writes into.
     pub fn stream(&self) -> &Arc<Stream> {
         &self.stream
+    }
+
+    /// The times are those of another stream, and stay what they are instead of beginning at 0.
+    pub fn keep_times(&mut self) {
+        self.keeps = true;
     }
 
     /// Announces a track, or a new version of it; the same again changes nothing.
@@ -127,7 +135,8 @@ impl Publisher {
         if pen.holder != self.holder {
             return;
         }
-        let shift = *self.shift.get_or_insert_with(|| start_at(&pen, arrived) - dts);
+        let keeps = self.keeps && pen.last.is_none_or(|(last, _)| dts > last);
+        let shift = *self.shift.get_or_insert_with(|| if keeps { Timestamp::ZERO } else { start_at(&pen, arrived) - dts });
         let (dts, pts) = (dts + shift, pts + shift);
         let bytes = raw.data.len() as u64;
         let (frames, total) = match raw.kind {

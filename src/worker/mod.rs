@@ -1,6 +1,5 @@
 //! Long-running readers of streams and timers: neither a session nor a request.
 
-pub mod av;
 pub mod dial;
 pub mod ledger;
 pub mod notify;
@@ -9,5 +8,5 @@ pub mod record;
 pub mod relay;
 pub mod segment;
 pub mod snapshot;
-pub mod storage;
+pub mod sound;
 pub mod transcode;

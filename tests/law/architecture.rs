@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["media", "model"],
     &["container", "proto", "runtime"],
     &["stream", "store"],
+    &["av", "storage"],
     &["edge", "worker"],
     &["api", "console"],
     &["config"],
@@ -23,8 +24,6 @@ const SHARED: &[(&str, &str, &str)] = &[
     ("edge", "net", "all edges stand on sockets, limits and pumps"),
     ("edge", "session", "all edges open sessions, which are listed together"),
     ("worker", "segment", "HLS and recording cut streams the same way"),
-    ("worker", "av", "whatever needs FFmpeg asks the one helper process"),
-    ("worker", "storage", "whoever makes files hands them in there"),
     ("worker", "dial", "pulls and relays both call other servers"),
 ];
 

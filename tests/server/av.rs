@@ -10,7 +10,8 @@ use weir::proto::av::{Ask, Codec, Reply, Rule};
 use weir::runtime::clock::Clock;
 use weir::runtime::task::Tasks;
 use weir::stream::{Class, Derived, Raw, Recv, Registry, Source, Start};
-use weir::worker::av::{Helper, Settings, Sound};
+use weir::worker::sound::Sound;
+use weir::av::{Helper, Settings};
 
 fn settings() -> Settings {
     Settings { program: env!("CARGO_BIN_EXE_weir-av").into(), ..Settings::default() }
@@ -205,7 +206,7 @@ async fn rules_make_h264_of_h265_of_one_decode_while_somebody_watches() {
     let template = store.create_template(Scope::Operator, draft).await.unwrap();
     store.bind(Scope::Operator, template.id, Instance::Group(group.id), How::default()).await.unwrap();
     let registry = Registry::new(Default::default(), Clock::real(), &tasks);
-    let rules = Rules::start(Parts { av: settings(), registry: registry.clone(), store: store.clone() }, &tasks);
+    let rules = Rules::start(Parts { settings: Default::default(), av: settings(), registry: registry.clone(), store: store.clone() }, &tasks);
 
     let source = stream.key().unwrap();
     let mut publisher = registry.publish(&source, Source { protocol: "test", peer: String::new(), session: SessionId(1) }).unwrap();
@@ -227,31 +228,45 @@ async fn rules_make_h264_of_h265_of_one_decode_while_somebody_watches() {
         }
     };
     give(20);
+    // Who watches, and of each picture whether it is a key frame.
+    let mut watched: Vec<(weir::stream::Subscriber, Vec<bool>)> = Vec::new();
     for (name, size) in [("sd", (160, 90)), ("ld", (96, 54))] {
         let key = transcode::output(&source, name).unwrap();
-        let mut sub = registry.wait_for(&key, Class::Viewer, Start::Key, Duration::from_secs(10)).await.unwrap();
-        let (mut batch, mut pictures, mut sounds, mut last) = (Vec::new(), 0, 0, [None; 2]);
+        let sub = registry.wait_for(&key, Class::Viewer, Start::Key, Duration::from_secs(10)).await.unwrap();
+        watched.push((sub, Vec::new()));
+        let (mut batch, mut pictures, mut sounds, mut last) = (Vec::new(), 0, 0, None);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        while (pictures < 20 || sounds < 10) && tokio::time::Instant::now() < deadline {
+        while (pictures < 30 || sounds < 10) && tokio::time::Instant::now() < deadline {
             give(4);
-            let Ok(Recv::Units) = tokio::time::timeout(Duration::from_millis(40), sub.recv(&mut batch)).await else { continue };
-            for unit in batch.drain(..) {
-                let last = &mut last[unit.frame.kind as usize];
-                assert!(last.is_none_or(|last| unit.frame.dts >= last), "time runs on");
-                *last = Some(unit.frame.dts);
-                match unit.frame.kind {
-                    Kind::Audio => sounds += 1,
-                    Kind::Video => {
-                        let video = unit.tracks.video.as_ref().unwrap();
-                        assert!(matches!(video.codec, VideoCodec::H264 { .. }));
-                        assert_eq!((video.width, video.height), size);
-                        pictures += 1;
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            let newest = watched.len() - 1;
+            for (n, (sub, keys)) in watched.iter_mut().enumerate() {
+                let Ok(Recv::Units) = tokio::time::timeout(Duration::from_millis(5), sub.recv(&mut batch)).await else { continue };
+                for unit in batch.drain(..) {
+                    keys.extend((unit.frame.kind == Kind::Video).then_some(unit.frame.key));
+                    if n < newest {
+                        continue;
+                    }
+                    assert!(last.is_none_or(|last| unit.frame.dts >= last), "time runs on, from pictures to sound as well");
+                    last = Some(unit.frame.dts);
+                    match unit.frame.kind {
+                        Kind::Audio => sounds += 1,
+                        Kind::Video => {
+                            let video = unit.tracks.video.as_ref().unwrap();
+                            assert!(matches!(video.codec, VideoCodec::H264 { .. }));
+                            assert_eq!((video.width, video.height), size);
+                            pictures += 1;
+                        }
                     }
                 }
             }
         }
-        assert!(pictures >= 20 && sounds >= 10, "{name}: {pictures} pictures, {sounds} sounds");
+        assert!(pictures >= 30 && sounds >= 10, "{name}: {pictures} pictures, {sounds} sounds");
         assert_eq!(rules.len(), 1, "one process for all rules of a source");
+    }
+    // The second rule came into a decode that ran: the first has a key frame each tenth picture all the same.
+    for (_, keys) in watched {
+        assert!(keys.iter().enumerate().all(|(n, key)| *key == (n % 10 == 0)), "{keys:?}");
     }
     // A template that is taken off ends its streams; the source goes on.
     store.unbind(Scope::Operator, Some(template.id), None, Instance::Group(group.id)).await.unwrap();

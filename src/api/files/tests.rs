@@ -7,7 +7,7 @@ use crate::model::id::{GroupId, StreamId};
 use crate::model::record::{Draft, Place};
 use crate::model::tenant::{BucketKey, OPERATOR};
 use crate::model::time::Time;
-use crate::worker::storage::{Deposit, Settings};
+use crate::storage::{Deposit, Settings};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 

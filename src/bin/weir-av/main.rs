@@ -77,6 +77,18 @@ fn act(jobs: &mut HashMap<Job, Work>, job: Job, ask: Ask, out: &mut BytesMut) {
         Ask::Snapshot { codec, width, height, quality, data } => {
             snapshot::take(codec, (width, height), quality, &data).map(|picture| picture.write(job, out))
         }
+        Ask::AddRule { number, rule } => {
+            if let Some(Work::Video(work)) = jobs.get_mut(&job) {
+                work.add(number, &rule);
+            }
+            Ok(())
+        }
+        Ask::RemoveRule { number } => {
+            if let Some(Work::Video(work)) = jobs.get_mut(&job) {
+                work.remove(number);
+            }
+            Ok(())
+        }
         Ask::Close => match jobs.remove(&job) {
             Some(Work::Audio(mut work)) => work.finish(&mut |reply| reply.write(job, out)),
             Some(Work::Video(mut work)) => work.finish(&mut |reply| reply.write(job, out)),

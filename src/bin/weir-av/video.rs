@@ -44,8 +44,20 @@ impl Transcoder {
         // Threads by slice add no delay.
         context.set_threading(codec::threading::Config { kind: codec::threading::Type::Slice, count: 0, ..Default::default() });
         let decoder = context.decoder().video().map_err(|e| format!("decoder: {e}"))?;
-        let output = |(n, rule): (usize, &Rule)| Output { number: n as u8, rule: *rule, encoder: None, due: None };
-        Ok(Transcoder { decoder, outputs: rules.iter().take(255).enumerate().map(output).collect() })
+        let mut transcoder = Transcoder { decoder, outputs: Vec::new() };
+        (0..=u8::MAX).zip(rules).for_each(|(number, rule)| transcoder.add(number, rule));
+        Ok(transcoder)
+    }
+
+    /// A further output, from the next picture on; one of that number gives way.
+    pub fn add(&mut self, number: u8, rule: &Rule) {
+        self.remove(number);
+        self.outputs.push(Output { number, rule: *rule, encoder: None, due: None });
+    }
+
+    /// What its encoder still holds is not wanted either.
+    pub fn remove(&mut self, number: u8) {
+        self.outputs.retain(|output| output.number != number);
     }
 
     pub fn push(&mut self, pts: Timestamp, dts: Timestamp, data: &[u8], put: &mut dyn FnMut(Reply)) -> Result<(), String> {
@@ -54,7 +66,7 @@ impl Transcoder {
         packet.set_dts(Some(dts.to_ticks(CLOCK)));
         // What does not decode is left out; the next key frame mends it.
         if self.decoder.send_packet(&packet).is_ok() {
-            self.pictures(put)?;
+            self.pictures(put);
         }
         Ok(())
     }
@@ -62,7 +74,7 @@ impl Transcoder {
     /// Encodes what is still in the decoder and the encoders.
     pub fn finish(&mut self, put: &mut dyn FnMut(Reply)) -> Result<(), String> {
         let _ = self.decoder.send_eof();
-        self.pictures(put)?;
+        self.pictures(put);
         for output in &mut self.outputs {
             if let Some(encoder) = &mut output.encoder {
                 let _ = encoder.encoder.send_eof();
@@ -72,14 +84,18 @@ impl Transcoder {
         Ok(())
     }
 
-    fn pictures(&mut self, put: &mut dyn FnMut(Reply)) -> Result<(), String> {
+    fn pictures(&mut self, put: &mut dyn FnMut(Reply)) {
         let mut picture = frame::Video::empty();
         while self.decoder.receive_frame(&mut picture).is_ok() {
-            for output in &mut self.outputs {
-                output.take(&picture, put)?;
-            }
+            // A rule that cannot be made ends; the others have nothing to do with it.
+            self.outputs.retain_mut(|output| match output.take(&picture, put) {
+                Ok(()) => true,
+                Err(why) => {
+                    put(Reply::Refused { rule: output.number, why });
+                    false
+                }
+            });
         }
-        Ok(())
     }
 }
 

@@ -5,5 +5,5 @@ mod playlist;
 mod window;
 
 pub use parts::{Limits, Part, Parts, Piece};
-pub use playlist::{Entry, Error, Head, Variant, master, media, target_of};
+pub use playlist::{Entry, Error, Head, Variant, master, masters, media, target_of};
 pub use window::{Bounds, Segment, Window};

@@ -36,7 +36,7 @@ pub struct Head {
     pub vod: bool,
 }
 
-/// The one variant that a master playlist offers.
+/// A variant that a master playlist offers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
     /// Where the media playlist is, relative to the master playlist.
@@ -86,8 +86,18 @@ pub fn media(head: Head, segments: impl IntoIterator<Item = Entry>) -> Result<St
     Ok(playlist.build()?.to_string())
 }
 
-/// Writes a master playlist.
+/// Writes a master playlist with one variant.
 pub fn master(variant: &Variant) -> Result<String, Error> {
+    masters(std::slice::from_ref(variant))
+}
+
+/// Writes a master playlist; players begin with the first variant.
+pub fn masters(variants: &[Variant]) -> Result<String, Error> {
+    let streams = variants.iter().map(stream).collect::<Result<Vec<_>, Error>>()?;
+    Ok(MasterPlaylist::builder().variant_streams(streams).build()?.to_string())
+}
+
+fn stream(variant: &Variant) -> Result<VariantStream<'_>, Error> {
     let mut data = StreamData::builder();
     data.bandwidth(variant.bandwidth.max(1));
     if !variant.codecs.is_empty() {
@@ -98,15 +108,14 @@ pub fn master(variant: &Variant) -> Result<String, Error> {
     }
     let stream_data = data.build()?;
     let frame_rate = variant.fps.filter(|(_, den)| *den > 0).map(|(num, den)| UFloat::new((f64::from(num) / f64::from(den)) as f32));
-    let stream = VariantStream::ExtXStreamInf {
+    Ok(VariantStream::ExtXStreamInf {
         uri: variant.uri.as_str().into(),
         frame_rate,
         audio: None,
         subtitles: None,
         closed_captions: None,
         stream_data,
-    };
-    Ok(MasterPlaylist::builder().variant_streams(vec![stream]).build()?.to_string())
+    })
 }
 
 pub(super) fn date_time(wall: Timestamp) -> String {
@@ -183,8 +192,12 @@ mod tests {
         for part in ["BANDWIDTH=2000000", "CODECS=\"avc1.64001f,mp4a.40.2\"", "RESOLUTION=1920x1080", "FRAME-RATE=25", "\na.m3u8?hls=k\n"] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        let bare = master(&Variant { codecs: vec![], resolution: None, fps: Some((1, 0)), ..variant }).unwrap();
+        let bare = master(&Variant { codecs: vec![], resolution: None, fps: Some((1, 0)), ..variant.clone() }).unwrap();
         assert!(!bare.contains("CODECS") && !bare.contains("FRAME-RATE"), "{bare}");
         assert_eq!(MasterPlaylist::try_from(bare.as_str()).unwrap().variant_streams.len(), 1);
+        let small = Variant { uri: "a_sd.m3u8".to_owned(), bandwidth: 500_000, ..variant.clone() };
+        let text = masters(&[variant, small]).unwrap();
+        assert_eq!(MasterPlaylist::try_from(text.as_str()).unwrap().variant_streams.len(), 2);
+        assert!(text.find("a.m3u8").unwrap() < text.find("a_sd.m3u8").unwrap(), "in the order given: {text}");
     }
 }

@@ -8,7 +8,7 @@ use super::low::{Listed, Until};
 use super::reply::{self, Refusal};
 use super::target::{encode, parameter};
 use super::viewers::Viewer;
-use super::{Http, past, play};
+use super::{Http, abr, past, play};
 use crate::base::id::StreamKey;
 use crate::container::m3u8::{self, Segment, Variant, Window};
 use crate::media::track::{AudioCodec, Tracks, VideoCodec};
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The query parameter that carries the token.
-const TOKEN: &str = "hls";
+pub(super) const TOKEN: &str = "hls";
 
 /// The segments of a stream, when the first is there.
 pub type Found<'a> = Pin<Box<dyn Future<Output = Result<Arc<Window>, Refusal>> + Send + 'a>>;
@@ -56,14 +56,16 @@ impl Http {
     pub async fn playlist(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr) -> Response<Body> {
         let query = request.uri.query().unwrap_or_default();
         let low = self.wants_parts(query);
-        let made = match parameter(query, TOKEN) {
+        let made = match (parameter(query, TOKEN), abr::wish(query)) {
             _ if request.method == Method::OPTIONS => return reply::options(self.settings(), &request.headers),
             _ if request.method != Method::GET && request.method != Method::HEAD => Err(play::not_allowed()),
-            None if past::is_past(query) => self.past_playlist(request, key, peer).await,
-            None if low => self.low_master(request, key, peer).await,
-            None => self.master(request, key, peer).await,
-            Some(token) if low => self.low_media(query, key, &token).await,
-            Some(token) => self.media(key, &token).await,
+            (None, Some(abr::Wish::All)) => self.abr_master(request, key, peer).await,
+            (None, Some(abr::Wish::One(token, pass))) => self.abr_media(key, (&token, &pass), peer).await,
+            (None, None) if past::is_past(query) => self.past_playlist(request, key, peer).await,
+            (None, None) if low => self.low_master(request, key, peer).await,
+            (None, None) => self.master(request, key, peer).await,
+            (Some(token), _) if low => self.low_media(query, key, &token).await,
+            (Some(token), _) => self.media(key, &token).await,
         };
         match made {
             Ok(text) => {

@@ -5,6 +5,7 @@
 //! [`Http::serve`]. What is *not* here: cutting segments, making pictures and WebRTC's media
 //! ([`Segments`], [`Pictures`] and [`Calls`] are the questions, others answer).
 
+mod abr;
 mod fixed;
 mod flv;
 mod fmp4;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use viewers::Viewers;
 
+pub use abr::{Ladder, Rung, Rungs};
 pub use fixed::Fixed;
 pub use heads::{Gate, Step};
 pub use hls::{Found, Segments};
@@ -127,6 +129,8 @@ pub struct Parts {
     pub access: Arc<dyn Access>,
     /// Where HLS segments come from.
     pub segments: Arc<dyn Segments>,
+    /// Who makes streams of streams, for adaptive HLS.
+    pub ladder: Arc<dyn Ladder>,
     /// Who makes pictures.
     pub pictures: Arc<dyn Pictures>,
     /// Who keeps the past.

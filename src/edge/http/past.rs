@@ -98,13 +98,13 @@ impl Passes {
         Some(sum)
     }
 
-    fn make(&self, key: &StreamKey, now: i64) -> String {
+    pub(super) fn make(&self, key: &StreamKey, now: i64) -> String {
         let until = now + GOOD;
         let sum = self.sum(key, until).map(|sum| hex::encode(&sum.finalize().into_bytes()[..16])).unwrap_or_default();
         format!("{until}-{sum}")
     }
 
-    fn opens(&self, pass: &str, key: &StreamKey, now: i64) -> bool {
+    pub(super) fn opens(&self, pass: &str, key: &StreamKey, now: i64) -> bool {
         let Some((until, sum)) = pass.split_once('-') else { return false };
         let (Ok(until), Ok(given)) = (until.parse::<i64>(), hex::decode(sum)) else { return false };
         given.len() == 16 && until > now && self.sum(key, until).is_some_and(|sum| sum.verify_truncated_left(&given).is_ok())
@@ -180,7 +180,7 @@ impl Http {
         })
     }
 
-    fn seconds(&self) -> i64 {
+    pub(super) fn seconds(&self) -> i64 {
         self.parts().registry.clock().unix().0.div_euclid(1_000_000_000)
     }
 
@@ -328,7 +328,7 @@ fn set(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     }
 }
 
-fn closed() -> Refusal {
+pub(super) fn closed() -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, "the pass is wrong or too old: ask for the playlist again")
 }
 

@@ -115,6 +115,7 @@ async fn rig_with(settings: Settings, clock: Clock, tls: Option<tokio_rustls::Tl
         pumps: Pumps::new(pump::Settings::default(), clock.clone(), &tasks),
         access: rules.clone(),
         segments: segments.clone(),
+        ladder: Arc::new(Steps),
         pictures: painter.clone(),
         past: Arc::new(past::Canned),
         figures: Arc::new(|| vec![Figure { name: "weir_test", kind: "gauge", help: "Of another part.", value: 1.5 }]),
@@ -133,6 +134,17 @@ async fn rig_with(settings: Settings, clock: Clock, tls: Option<tokio_rustls::Tl
     let router = Suffixes::new().add("jpg", http.pictures()).add("mp4", http.films()).after(fixed);
     http.serve(listener, tls, Site { router, early });
     Rig { http, painter, registry, sessions, rules, clock, ready, at, tasks }
+}
+
+/// One rule, `sd`, of every stream.
+struct Steps;
+
+impl Ladder for Steps {
+    fn rungs<'a>(&'a self, key: &'a StreamKey) -> Rungs<'a> {
+        let key = StreamKey::new(key.app(), &format!("{}_sd", key.name())).unwrap();
+        let rung = Rung { key, size: Some((160, 120)), fps: Some(10), bitrate: Some(100_000), stands_in: false };
+        Box::pin(std::future::ready(Ok(vec![rung.clone(), Rung { stands_in: true, ..rung }])))
+    }
 }
 
 fn video(mark: u8) -> VideoTrack {

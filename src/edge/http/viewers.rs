@@ -9,7 +9,6 @@ use crate::media::time::Timestamp;
 use crate::runtime::clock::Clock;
 use crate::stream::{Class, Registry, Seat, Start};
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use http::StatusCode;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,8 +43,23 @@ impl Viewers {
 
     /// Lets a player in that may watch; returns its token.
     pub fn admit(&self, key: &StreamKey, peer: std::net::SocketAddr, seat: Seat) -> Result<String, Refusal> {
+        // 128 random bits: nobody guesses one, and two never meet.
+        let token = format!("{:032x}", rand::random::<u128>());
+        self.admit_as(&token, key, peer, seat).map(|()| token)
+    }
+
+    /// The same with a token that was given out before. Who is there already stays; who has been away too long comes anew.
+    pub fn admit_as(&self, token: &str, key: &StreamKey, peer: std::net::SocketAddr, seat: Seat) -> Result<(), Refusal> {
         if self.live.len() >= self.most {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{} HLS players watch, which is the limit", self.most)));
+        }
+        if let Some(held) = self.live.get(token).map(|held| held.clone()) {
+            if held.kicked() || held.key != *key {
+                return Err(Refusal::new(StatusCode::FORBIDDEN, "the session was ended"));
+            }
+            if !held.expired(self.clock.now()) {
+                return Ok(());
+            }
         }
         let session = self.sessions.open("hls", peer);
         session.begin(Role::Play, key);
@@ -55,15 +69,10 @@ impl Viewers {
             seen: AtomicI64::new(self.clock.now().0),
             lease: AtomicI64::new(Timestamp::from(LEASE_MIN).0),
         };
-        // 128 random bits: nobody guesses one, and two never meet.
-        let token = format!("{:032x}", rand::random::<u128>());
-        match self.live.entry(token.clone()) {
-            Entry::Vacant(entry) => {
-                entry.insert(Arc::new(viewer));
-                Ok(token)
-            }
-            Entry::Occupied(_) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "try again")),
+        if let Some(old) = self.live.insert(token.to_owned(), Arc::new(viewer)) {
+            old.close();
         }
+        Ok(())
     }
 
     /// The player of a token, if it opens this stream.

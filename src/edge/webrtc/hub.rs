@@ -24,7 +24,7 @@ use crate::runtime::task::Tasks;
 use crate::stream::{Class, Derived, PublishError, Recv, Registry, Source, Start, Stream, Subscriber};
 use dashmap::DashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,9 @@ pub struct Parts {
     /// The address of `public.host`, if it is one.
     pub public: Option<IpAddr>,
 }
+
+/// The name of a stream in plain H.264 that somebody makes of another one when it is asked for, if anybody does.
+pub type Plain = Arc<dyn Fn(&StreamKey) -> Option<StreamKey> + Send + Sync>;
 
 /// What a client wishes.
 #[derive(Debug, Clone)]
@@ -131,6 +134,7 @@ struct Inner {
     numbers: AtomicU64,
     crowds: DashMap<usize, Vec<Arc<Inbox>>>,
     most_crowds: usize,
+    plain: OnceLock<Plain>,
 }
 
 impl WebRtc {
@@ -162,6 +166,7 @@ impl WebRtc {
             numbers: AtomicU64::new(1),
             crowds: DashMap::new(),
             most_crowds: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            plain: OnceLock::new(),
         })))
     }
 
@@ -183,7 +188,16 @@ impl WebRtc {
 
     /// A viewer of a stream that it may play. A refusal has closed the session.
     pub async fn play(&self, subscriber: Subscriber, session: Session, wish: Wish) -> Result<Opened, Refused> {
-        let watched = match self.watch(subscriber, &wish).await {
+        let pictures = subscriber.stream().tracks().video.is_some();
+        let mut watched = self.watch(subscriber, &wish).await;
+        if pictures
+            && watched.as_ref().is_err_and(|refused| refused.status == Status::NotAcceptable)
+            && let Some(plain) = self.plain(&wish).await
+            && let Ok(found) = self.watch(plain, &wish).await
+        {
+            watched = Ok(found);
+        }
+        let watched = match watched {
             Ok(watched) => watched,
             Err(refused) => {
                 session.close(refused.end());
@@ -192,6 +206,18 @@ impl WebRtc {
         };
         session.begin(Role::Play, &wish.key);
         self.admit(watched, session, &wish)
+    }
+
+    /// Streams that a browser cannot show are shown as the plain streams that somebody makes of them. The first one who says so stays.
+    pub fn show_plain(&self, plain: Plain) {
+        let _ = self.0.plain.set(plain);
+    }
+
+    /// The stream in plain H.264, if that helps.
+    async fn plain(&self, wish: &Wish) -> Option<Subscriber> {
+        let key = self.0.plain.get()?(&wish.key)?;
+        Offer::parse(&wish.offer).video.filter(|takes| takes.contains(&Coding::H264))?;
+        self.0.registry.wait_for(&key, Class::Viewer, Start::Key, FIRST).await.ok()
     }
 
     /// What it takes to decide, which may take its time.

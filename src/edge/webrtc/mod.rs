@@ -30,7 +30,7 @@ use crate::base::units::Span;
 use std::net::{IpAddr, SocketAddr};
 
 pub use figures::Figures;
-pub use hub::{Opened, Parts, Refused, Status, WebRtc, Wish};
+pub use hub::{Opened, Parts, Plain, Refused, Status, WebRtc, Wish};
 
 crate::settings! {
     /// WebRTC: playing and publishing in browsers. Offers come by HTTP, media go through one UDP port.

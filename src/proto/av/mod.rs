@@ -76,7 +76,7 @@ pub enum Ask {
     OpenVideo {
         /// Its codec.
         codec: Codec,
-        /// What to make.
+        /// What to make at first, numbered from 0.
         rules: Vec<Rule>,
     },
     /// A frame of an open job.
@@ -105,6 +105,18 @@ pub enum Ask {
     },
     /// The job is over.
     Close,
+    /// A further output of an open video job, from the next picture on; the others go on as they are.
+    AddRule {
+        /// Its number, which no other output of the job has.
+        number: u8,
+        /// What to make.
+        rule: Rule,
+    },
+    /// An output is not wanted any more; the others go on as they are.
+    RemoveRule {
+        /// Its number.
+        number: u8,
+    },
 }
 
 /// From the helper.
@@ -143,4 +155,11 @@ pub enum Reply {
     },
     /// The job failed and is over.
     Failed(String),
+    /// A rule's output cannot be made and is over; the others go on.
+    Refused {
+        /// Which rule.
+        rule: u8,
+        /// Why.
+        why: String,
+    },
 }

@@ -38,14 +38,14 @@ impl Reader {
     pub fn ask(&mut self) -> Result<Option<(Job, Ask)>, Error> {
         let Some((kind, job, body)) = self.message()? else { return Ok(None) };
         let ask = Ask::read(kind, &body).ok_or(Error::Malformed(kind));
-        if kind > 5 { Err(Error::Kind(kind)) } else { ask.map(|ask| Some((job, ask))) }
+        if !(1..=7).contains(&kind) { Err(Error::Kind(kind)) } else { ask.map(|ask| Some((job, ask))) }
     }
 
     /// The next answer, once it is complete.
     pub fn reply(&mut self) -> Result<Option<(Job, Reply)>, Error> {
         let Some((kind, job, body)) = self.message()? else { return Ok(None) };
         let reply = Reply::read(kind, &body).ok_or(Error::Malformed(kind));
-        if !(0x80..=0x84).contains(&kind) { Err(Error::Kind(kind)) } else { reply.map(|reply| Some((job, reply))) }
+        if !(0x80..=0x85).contains(&kind) { Err(Error::Kind(kind)) } else { reply.map(|reply| Some((job, reply))) }
     }
 
     fn message(&mut self) -> Result<Option<(u8, Job, Bytes)>, Error> {
@@ -76,13 +76,7 @@ impl Ask {
             }
             Ask::OpenVideo { codec, rules } => {
                 out.put_u8(codec.number());
-                for rule in rules {
-                    out.put_u16(rule.width);
-                    out.put_u16(rule.height);
-                    out.put_u8(rule.fps);
-                    out.put_u16(rule.gop);
-                    out.put_u32(rule.bitrate);
-                }
+                rules.iter().for_each(|rule| rule.write(out));
                 2
             }
             Ask::Frame { pts, dts, key, data } => {
@@ -98,6 +92,15 @@ impl Ask {
                 4
             }
             Ask::Close => 5,
+            Ask::AddRule { number, rule } => {
+                out.put_u8(*number);
+                rule.write(out);
+                6
+            }
+            Ask::RemoveRule { number } => {
+                out.put_u8(*number);
+                7
+            }
         });
     }
 
@@ -112,7 +115,7 @@ impl Ask {
                 let codec = Codec::from_number(f.u8()?)?;
                 let mut rules = Vec::new();
                 while !f.is_empty() {
-                    rules.push(Rule { width: f.u16()?, height: f.u16()?, fps: f.u8()?, gop: f.u16()?, bitrate: f.u32()? });
+                    rules.push(Rule::read(&mut f)?);
                 }
                 Ask::OpenVideo { codec, rules }
             }
@@ -128,6 +131,8 @@ impl Ask {
                 data: body.slice_ref(f.rest()),
             },
             5 => Ask::Close,
+            6 => Ask::AddRule { number: f.u8()?, rule: Rule::read(&mut f)? },
+            7 => Ask::RemoveRule { number: f.u8()? },
             _ => return None,
         })
     }
@@ -160,6 +165,11 @@ impl Reply {
                 out.put_slice(why.as_bytes());
                 0x84
             }
+            Reply::Refused { rule, why } => {
+                out.put_u8(*rule);
+                out.put_slice(why.as_bytes());
+                0x85
+            }
         });
     }
 
@@ -174,6 +184,7 @@ impl Reply {
             }
             0x83 => Reply::Picture { width: f.u16()?, height: f.u16()?, jpeg: body.slice_ref(f.rest()) },
             0x84 => Reply::Failed(String::from_utf8_lossy(f.rest()).into_owned()),
+            0x85 => Reply::Refused { rule: f.u8()?, why: String::from_utf8_lossy(f.rest()).into_owned() },
             _ => return None,
         })
     }
@@ -203,6 +214,20 @@ fn frame(f: &mut Fields<'_>, body: &Bytes) -> Option<(u8, Timestamp, Timestamp, 
     let rule = f.u8()?;
     let (pts, dts) = (Timestamp(f.u64()? as i64), Timestamp(f.u64()? as i64));
     Some((rule, pts, dts, f.u8()? != 0, body.slice_ref(f.rest())))
+}
+
+impl Rule {
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u16(self.width);
+        out.put_u16(self.height);
+        out.put_u8(self.fps);
+        out.put_u16(self.gop);
+        out.put_u32(self.bitrate);
+    }
+
+    fn read(f: &mut Fields<'_>) -> Option<Rule> {
+        Some(Rule { width: f.u16()?, height: f.u16()?, fps: f.u8()?, gop: f.u16()?, bitrate: f.u32()? })
+    }
 }
 
 impl AudioForm {
@@ -251,6 +276,8 @@ mod tests {
             Ask::Frame { pts, dts, key: true, data: data.clone() },
             Ask::Snapshot { codec: Codec::H264, width: 1, height: 2, quality: 80, data: data.clone() },
             Ask::Close,
+            Ask::AddRule { number: 3, rule },
+            Ask::RemoveRule { number: 3 },
         ];
         let replies = [
             Reply::Audio(form()),
@@ -258,6 +285,7 @@ mod tests {
             Reply::Frame { rule: 2, pts, dts, key: false, data: data.clone() },
             Reply::Picture { width: 3, height: 4, jpeg: data },
             Reply::Failed("no".to_owned()),
+            Reply::Refused { rule: 3, why: "no".to_owned() },
         ];
         let mut out = BytesMut::new();
         asks.iter().for_each(|ask| ask.write(9, &mut out));

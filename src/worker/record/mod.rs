@@ -32,7 +32,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use crate::store::{self, Store};
 use crate::stream::Registry;
-use crate::worker::storage::Shelf;
+use crate::storage::Shelf;
 use force::Force;
 use session::Rules;
 use std::collections::{HashMap, HashSet};

@@ -8,7 +8,7 @@ use crate::model::id::RecordingId;
 use crate::model::record::Format;
 use crate::model::time::Time;
 use crate::runtime::task::Stop;
-use crate::worker::storage::{Deposit, Names};
+use crate::storage::{Deposit, Names};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -9,6 +9,7 @@ mod take;
 #[cfg(test)]
 mod tests;
 
+use crate::av::Stills;
 use crate::base::id::StreamKey;
 use crate::media::time::Timestamp;
 use crate::model::stream::Stream;
@@ -16,10 +17,9 @@ use crate::model::template::{Body, Template};
 use crate::model::tenant::Scope;
 use crate::runtime::clock::Clock;
 use crate::runtime::task::{Stop, Tasks};
+use crate::storage::Shelf;
 use crate::store::{self, Change, Seen, Store};
 use crate::stream::{Event, Registry};
-use crate::worker::av::Stills;
-use crate::worker::storage::Shelf;
 use plan::{Job, Plan};
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -6,8 +6,8 @@ use crate::model::binding::{How, Instance};
 use crate::model::group::{self, InProtocol};
 use crate::model::template::{Draft, Formats, Snapshot, Storage};
 use crate::stream::Source;
-use crate::worker::av;
-use crate::worker::storage;
+use crate::av;
+use crate::storage;
 
 struct Desk {
     snapshots: Snapshots,

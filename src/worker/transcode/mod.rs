@@ -1,7 +1,8 @@
 //! Streams of another size, rate and codec, made by the rules of transcode templates while somebody watches.
 //!
 //! The output of the rule `sd` of the stream `cam` is the stream `cam_sd`. Who waits for it wakes a [`set`]: one reader of the
-//! source, one `weir-av` process with one decoder and an encoder for each rule that somebody wants, and a publisher a rule. It
+//! source, one `weir-av` process with one decoder and an encoder for each rule that somebody wants, and a publisher a rule. A rule
+//! comes and goes without a word to the others. It
 //! ends some seconds after its last reader. What happens to the process never reaches the source: the reader is one of many.
 
 mod output;
@@ -11,12 +12,12 @@ mod tests;
 
 use crate::base::id::StreamKey;
 use crate::model::id::StreamId;
-use crate::model::template::{Body, TransConfig};
+use crate::model::template::{Body, TransConfig, VideoCodec};
 use crate::model::tenant::Scope;
 use crate::runtime::task::Tasks;
 use crate::store::{self, Change, Seen, Store};
 use crate::stream::{Event, Registry};
-use crate::worker::av;
+use crate::av;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use set::{Set, Word};
@@ -26,9 +27,23 @@ use tokio::sync::mpsc;
 /// Words that wait for a set at most.
 const WORDS: usize = 64;
 
+crate::settings! {
+    /// Streams of another size, rate and codec. Which there are is said by templates.
+    pub struct Settings {
+        /// Whether every stream has an output `{stream}_h264`: H.264 without B-frames, of the source's size, which every browser shows.
+        /// It is made while somebody plays it; WebRTC viewers whose browser cannot show the stream itself get it.
+        pub h264: bool = true,
+    }
+}
+
+/// The rule that every stream has where the settings say so.
+pub const H264: &str = "h264";
+
 /// What rules are made with.
 #[derive(Clone)]
 pub struct Parts {
+    /// What there is without a template.
+    pub settings: Settings,
     /// The helper executable.
     pub av: av::Settings,
     /// The streams.
@@ -50,7 +65,11 @@ struct Inner {
 
 /// What a name says: the source and the rule. Whether there is such a rule is another question.
 pub fn parse(key: &StreamKey) -> Option<(StreamKey, &str)> {
-    let (source, rule) = key.name().split_once('_')?;
+    let (source, rule) = match key.name().strip_suffix(H264).and_then(|name| name.strip_suffix('_')) {
+        // The source is any stream, and may be called what its publisher wants.
+        Some(source) => (source, H264),
+        None => key.name().split_once('_')?,
+    };
     // What was made of an output in turn, as its sound, is no rule's name.
     let plain = !rule.is_empty() && rule.bytes().all(|b| b.is_ascii_alphanumeric());
     plain.then(|| Some((StreamKey::new(key.app(), source).ok()?, rule))).flatten()
@@ -61,22 +80,40 @@ pub fn output(source: &StreamKey, rule: &str) -> Option<StreamKey> {
     StreamKey::new(source.app(), &format!("{}_{rule}", source.name())).ok()
 }
 
-/// The rules that act on a stream by its name in URLs; none where it is not managed.
-pub async fn rules_of(store: &Store, source: &StreamKey) -> Result<Vec<TransConfig>, store::Error> {
-    let Ok(id) = source.name().parse::<StreamId>() else { return Ok(Vec::new()) };
+/// The rules of the templates that act on a stream by its name in URLs; `None` where it is not managed.
+pub async fn rules_of(store: &Store, source: &StreamKey) -> Result<Option<Vec<TransConfig>>, store::Error> {
+    let Ok(id) = source.name().parse::<StreamId>() else { return Ok(None) };
     match store.stream(Scope::Operator, id).await {
         Ok(stream) if stream.app == source.app() => {}
-        Ok(_) | Err(store::Error::NotFound { .. }) => return Ok(Vec::new()),
+        Ok(_) | Err(store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error),
     }
     let templates = store.templates_for(id).await?;
-    Ok(templates
-        .into_iter()
-        .find_map(|template| match template.body {
-            Body::Transcode(rules) => Some(rules),
-            _ => None,
-        })
-        .unwrap_or_default())
+    let rules = templates.into_iter().find_map(|template| match template.body {
+        Body::Transcode(rules) => Some(rules),
+        _ => None,
+    });
+    Ok(Some(rules.unwrap_or_default()))
+}
+
+impl Parts {
+    /// All rules of a stream: those of its templates, and the one that every stream has.
+    pub async fn rules(&self, source: &StreamKey) -> Result<Vec<TransConfig>, store::Error> {
+        let found = rules_of(&self.store, source).await?;
+        // A name that nobody manages or sends is no stream yet, and perhaps never one of ours.
+        let is_stream = found.is_some() || self.registry.get(source).is_some_and(|stream| stream.is_live());
+        let mut rules = found.unwrap_or_default();
+        if self.settings.h264 && is_stream && rules.iter().all(|rule| rule.name != H264) {
+            rules.push(plain());
+        }
+        Ok(rules)
+    }
+}
+
+/// H.264 of the source's size and rate.
+fn plain() -> TransConfig {
+    let (id, name, video_codec) = (String::new(), H264.to_owned(), VideoCodec::H264);
+    TransConfig { id, name, video_codec, video_bitrate: 0, fps: 0, gop: 0, height: 0, width: 0 }
 }
 
 impl Rules {
@@ -128,7 +165,7 @@ impl Rules {
         let Some((source, rule)) = parse(&key) else { return };
         let (this, rule) = (self.clone(), rule.to_owned());
         self.0.tasks.spawn("transcode rule", async move {
-            match rules_of(&this.0.parts.store, &source).await {
+            match this.0.parts.rules(&source).await {
                 Ok(rules) if rules.iter().any(|r| r.name == rule) => this.begin(source, rules, rule),
                 // No rule of ours: somebody else may know the name.
                 Ok(_) => {}

@@ -8,26 +8,27 @@ use crate::media::time::Timestamp;
 use crate::media::track::{AudioTrack, Track};
 use crate::model::template::TransConfig;
 use crate::proto::av::Rule;
-use crate::stream::{PublishError, Publisher, Raw, Registry, Source};
+use crate::stream::{Merge, PublishError, Publisher, Raw, Registry, Source};
 use bytes::Bytes;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long sound waits for the pictures of its time, which the encoder brings later; and how much of it.
-const HOLD: Timestamp = Timestamp(2_000_000_000);
-const HELD: usize = 512;
+/// How long sound waits for pictures, which the encoder brings later, before it goes on without them.
+const DARK: Duration = Duration::from_secs(4);
+/// How long pictures wait for sound that the source does not bring any more.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How long a stream goes on when nobody reads it.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// The stream of a rule.
 pub struct Output {
     publisher: Publisher,
-    /// Sound that is ahead of the pictures.
-    held: VecDeque<Raw>,
-    /// How far the pictures are.
-    shown: Option<Timestamp>,
+    merge: Merge,
+    /// There was a picture: players begin with one, and before it there is nothing to hear.
+    begun: bool,
+    /// When pictures and sound came last.
+    came: [Instant; 2],
     idle: Option<Instant>,
     audio: Option<Arc<AudioTrack>>,
 }
@@ -36,8 +37,12 @@ impl Output {
     /// Takes the name of the rule's stream.
     pub fn open(registry: &Registry, key: &StreamKey, source: &StreamKey) -> Result<Output, PublishError> {
         let from = Source { protocol: "av", peer: source.to_string(), session: SessionId(0) };
-        let publisher = registry.publish(key, from)?;
-        Ok(Output { publisher, held: VecDeque::new(), shown: None, idle: None, audio: None })
+        let mut publisher = registry.publish(key, from)?;
+        // Players change from one size to another in the middle: what belongs together has the same time in all.
+        publisher.keep_times();
+        let mut merge = Merge::default();
+        merge.expect(Kind::Video, true);
+        Ok(Output { publisher, merge, begun: false, came: [Instant::now(); 2], idle: None, audio: None })
     }
 
     /// Whether somebody has taken its name, or an operator cut it.
@@ -59,7 +64,12 @@ impl Output {
     pub fn sets(&mut self, sets: &[u8]) {
         let access = nal::from_annex_b(Family::H264, sets);
         match h264::track_from_sets(access.sets.sps, access.sets.pps) {
-            Ok(track) => self.publisher.set_track(Track::Video(track)),
+            Ok(track) => {
+                if self.merge.holds(Kind::Video) {
+                    self.release_all();
+                }
+                self.publisher.set_track(Track::Video(track));
+            }
             Err(error) => tracing::warn!(stream = %self.publisher.stream().key(), %error, "weir-av makes no good H.264"),
         }
     }
@@ -67,41 +77,49 @@ impl Output {
     /// A picture, as Annex B.
     pub fn picture(&mut self, pts: Timestamp, dts: Timestamp, key: bool, data: &[u8]) {
         let access = nal::from_annex_b(Family::H264, data);
-        self.publisher.push(Raw { kind: Kind::Video, dts: Some(dts), pts, key, data: access.data });
-        self.shown = Some(dts);
-        self.release();
+        self.push(Raw { kind: Kind::Video, dts: Some(dts), pts, key, data: access.data });
     }
 
     /// A frame of sound.
     pub fn sound(&mut self, track: &Arc<AudioTrack>, pts: Timestamp, dts: Timestamp, data: Bytes) {
         if self.audio.as_ref().is_none_or(|known| !Arc::ptr_eq(known, track)) {
+            if self.merge.holds(Kind::Audio) && self.begun {
+                self.release_all();
+            }
             self.publisher.set_track(Track::Audio((**track).clone()));
             self.audio = Some(track.clone());
         }
-        self.held.push_back(Raw { kind: Kind::Audio, dts: Some(dts), pts, key: true, data });
-        self.release();
+        self.push(Raw { kind: Kind::Audio, dts: Some(dts), pts, key: true, data });
     }
 
-    /// Gives out the sound whose pictures are there, and what waited too long.
-    fn release(&mut self) {
-        let newest = self.held.back().and_then(|raw| raw.dts).unwrap_or_default();
-        while let Some(dts) = self.held.front().and_then(|raw| raw.dts) {
-            let due = self.shown.is_some_and(|shown| dts <= shown) || newest - dts > HOLD || self.held.len() > HELD;
-            if !due {
-                return;
-            }
-            if let Some(raw) = self.held.pop_front() {
-                // Before the first picture there is nothing to hear: players begin with both.
-                if self.shown.is_some() {
-                    self.publisher.push(raw);
-                }
-            }
+    fn push(&mut self, raw: Raw) {
+        let (kind, now) = (raw.kind, Instant::now());
+        self.came[kind as usize] = now;
+        self.merge.push(raw);
+        let (other, patience) = match kind {
+            Kind::Video => (Kind::Audio, SILENCE),
+            Kind::Audio => (Kind::Video, DARK),
+        };
+        if now.duration_since(self.came[other as usize]) > patience {
+            self.merge.expect(other, false);
+        }
+        while let Some(raw) = self.merge.pull() {
+            self.give(raw);
         }
     }
 
-    /// The encoder begins again: what it brings may be anywhere.
-    pub fn restart(&mut self) {
-        self.shown = None;
+    /// Gives out what still waits for something: at the end, or before a decoder must know something else.
+    pub fn release_all(&mut self) {
+        while let Some(raw) = self.merge.drain() {
+            self.give(raw);
+        }
+    }
+
+    fn give(&mut self, raw: Raw) {
+        self.begun |= raw.kind == Kind::Video;
+        if self.begun {
+            self.publisher.push(raw);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! All rules of one source that somebody wants: one reader, one process, one decoder.
 
 use super::output::{Output, rule};
-use super::{Parts, output, rules_of};
+use super::{Parts, output};
 use crate::base::id::StreamKey;
 use crate::media::frame::Kind;
 use crate::media::nal;
@@ -11,7 +11,7 @@ use crate::model::template::TransConfig;
 use crate::proto::av::{Ask, Codec, Reply};
 use crate::runtime::task::Tasks;
 use crate::stream::{Class, Derived, Recv, Registry, Start, Subscriber, Unit};
-use crate::worker::av::{Helper, Task};
+use crate::av::{Helper, Task};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,8 +60,10 @@ enum Work {
     Running {
         task: Task,
         codec: Codec,
-        /// The rules of the job, in the order of their numbers.
-        names: Vec<String>,
+        /// The rules of the job, by their numbers.
+        rules: BTreeMap<u8, TransConfig>,
+        /// The number that is given out next.
+        next: u8,
         since: Instant,
         /// A frame was dropped: nothing decodes before the next key frame.
         seeking: bool,
@@ -69,7 +71,7 @@ enum Work {
         fed: Option<Instant>,
         /// How far what came back is.
         done: Option<Timestamp>,
-        /// Its rules are not those that are wanted any more: the next key frame begins another job.
+        /// Its rules may not be those that are wanted.
         stale: bool,
     },
     /// It died; not again before this time.
@@ -111,7 +113,10 @@ impl Set {
                         }
                     }
                     Recv::Lagged { .. } => self.seek(),
-                    Recv::Ended(_) => break "the source has ended",
+                    Recv::Ended(_) => {
+                        self.outputs.values_mut().for_each(Output::release_all);
+                        break "the source has ended";
+                    }
                 },
                 _ = look.tick() => {
                     self.look().await;
@@ -144,7 +149,7 @@ impl Set {
         }
     }
 
-    /// Begins the stream of a rule. A job that runs does not know it: the next key frame begins another.
+    /// Begins the stream of a rule. A job that runs gets it with the next frame.
     fn want(&mut self, name: String) {
         let Some(key) = output(&self.source, &name) else { return };
         if self.outputs.contains_key(&name) {
@@ -156,7 +161,7 @@ impl Set {
         match Output::open(&self.parts.registry, &key, &self.source) {
             Ok(output) => {
                 self.outputs.insert(name, output);
-                self.begin_again();
+                self.changed();
             }
             Err(error) => self.parts.registry.refuse(&key, &error.to_string()),
         }
@@ -164,7 +169,7 @@ impl Set {
 
     /// Looks at the rules again: those that changed begin again, those that are gone end.
     async fn review(&mut self) {
-        let rules = match rules_of(&self.parts.store, &self.source).await {
+        let rules = match self.parts.rules(&self.source).await {
             Ok(rules) => rules,
             Err(error) => return tracing::warn!(%error, source = %self.source, "cannot read the rules of a stream"),
         };
@@ -173,11 +178,11 @@ impl Set {
         }
         self.outputs.retain(|name, _| rules.iter().any(|rule| rule.name == *name));
         self.rules = rules;
-        self.begin_again();
+        self.changed();
     }
 
-    /// The next key frame begins another job; until then this one goes on.
-    fn begin_again(&mut self) {
+    /// The rules of the job are looked at with the next frame.
+    fn changed(&mut self) {
         if let Work::Running { stale, .. } = &mut self.work {
             *stale = true;
         }
@@ -200,32 +205,69 @@ impl Set {
         if frame.key {
             self.open(codec).await;
         }
-        let Work::Running { task, seeking, fed, done, .. } = &mut self.work else { return };
+        self.agree();
+        let Work::Running { task, rules, seeking, fed, done, .. } = &mut self.work else { return };
         // An encoder that cannot keep up leaves pictures out, a group at a time, and stays near the present.
         *seeking |= done.is_some_and(|done| frame.dts - done > BEHIND);
         if *seeking && !frame.key {
             return;
         }
         *seeking = !task.send(Ask::Frame { pts: frame.pts, dts: frame.dts, key: frame.key, data });
-        fed.get_or_insert_with(Instant::now);
+        if !rules.is_empty() {
+            fed.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Brings the rules of the job in step with those that are wanted. What cannot be said now is said with the next frame; the
+    /// encoders of rules that stay are not touched.
+    fn agree(&mut self) {
+        let Work::Running { task, rules, next, stale, .. } = &mut self.work else { return };
+        if !std::mem::take(stale) {
+            return;
+        }
+        let wanted: Vec<&TransConfig> = self.rules.iter().filter(|config| self.outputs.contains_key(&config.name)).collect();
+        let gone: Vec<u8> = rules.iter().filter(|(_, config)| !wanted.contains(config)).map(|(number, _)| *number).collect();
+        for number in gone {
+            if !task.send(Ask::RemoveRule { number }) {
+                *stale = true;
+                return;
+            }
+            rules.remove(&number);
+        }
+        for config in wanted {
+            if rules.values().any(|known| known == config) {
+                continue;
+            }
+            // A number is not used again soon: answers under its old meaning may be on their way.
+            let Some(number) = (0..=u8::MAX).map(|n| next.wrapping_add(n)).find(|number| !rules.contains_key(number)) else { return };
+            if !task.send(Ask::AddRule { number, rule: rule(config) }) {
+                *stale = true;
+                return;
+            }
+            *next = number.wrapping_add(1);
+            rules.insert(number, config.clone());
+        }
     }
 
     /// At a key frame: begins a job where there is none that fits.
     async fn open(&mut self, now: Codec) {
         match &self.work {
-            Work::Running { codec, stale: false, .. } if *codec == now => return,
+            Work::Running { codec, .. } if *codec == now => return,
             Work::Broken(until) if *until > Instant::now() => return,
             _ => {}
         }
-        let (mut names, mut rules) = (Vec::new(), Vec::new());
-        for config in self.rules.iter().filter(|config| self.outputs.contains_key(&config.name)) {
-            names.push(config.name.clone());
-            rules.push(rule(config));
-        }
-        self.work = match self.helper.start(Ask::OpenVideo { codec: now, rules }).await {
-            Ok(task) => {
-                Work::Running { task, codec: now, names, since: Instant::now(), seeking: false, fed: None, done: None, stale: false }
-            }
+        self.work = match self.helper.start(Ask::OpenVideo { codec: now, rules: Vec::new() }).await {
+            Ok(task) => Work::Running {
+                task,
+                codec: now,
+                rules: BTreeMap::new(),
+                next: 0,
+                since: Instant::now(),
+                seeking: false,
+                fed: None,
+                done: None,
+                stale: true,
+            },
             Err(why) => self.broken(&why),
         };
     }
@@ -239,22 +281,28 @@ impl Set {
         let wait = self.wait;
         tracing::warn!(source = %self.source, why, again = ?wait, "transcoding fails");
         self.wait = (wait * 2).min(AGAIN.1);
-        self.outputs.values_mut().for_each(Output::restart);
         Work::Broken(Instant::now() + wait)
     }
 
     fn hear(&mut self, reply: Option<Reply>) {
-        let Work::Running { names, fed, done, .. } = &mut self.work else { return };
+        let Work::Running { rules, fed, done, .. } = &mut self.work else { return };
         match reply {
             Some(Reply::Video { rule, sets }) => {
-                if let Some(output) = of_rule(&mut self.outputs, names, rule) {
+                if let Some(output) = of_rule(&mut self.outputs, rules, rule) {
                     output.sets(&sets);
                 }
             }
             Some(Reply::Frame { rule, pts, dts, key, data }) => {
                 (*fed, *done) = (None, Some(dts));
-                if let Some(output) = of_rule(&mut self.outputs, names, rule) {
+                if let Some(output) = of_rule(&mut self.outputs, rules, rule) {
                     output.picture(pts, dts, key, &data);
+                }
+            }
+            Some(Reply::Refused { rule, why }) => {
+                if let Some(config) = rules.remove(&rule) {
+                    tracing::warn!(source = %self.source, rule = config.name, why, "a rule of a transcode template cannot be made");
+                    // Its players see the end, and who asks for it again tries it again.
+                    self.outputs.remove(&config.name);
                 }
             }
             Some(Reply::Audio(_) | Reply::Picture { .. }) => {}
@@ -277,7 +325,7 @@ impl Set {
         self.outputs.retain(|_, output| !output.is_stopped() && !output.is_idle(now));
         if self.outputs.len() < before {
             // What nobody watches is not encoded.
-            self.begin_again();
+            self.changed();
         }
         if let Work::Running { fed: Some(fed), .. } = &self.work
             && now.duration_since(*fed) >= STALL
@@ -289,8 +337,8 @@ impl Set {
 }
 
 /// The stream of the rule of this number.
-fn of_rule<'a>(outputs: &'a mut BTreeMap<String, Output>, names: &[String], rule: u8) -> Option<&'a mut Output> {
-    names.get(usize::from(rule)).and_then(|name| outputs.get_mut(name))
+fn of_rule<'a>(outputs: &'a mut BTreeMap<String, Output>, rules: &BTreeMap<u8, TransConfig>, rule: u8) -> Option<&'a mut Output> {
+    rules.get(&rule).and_then(|config| outputs.get_mut(&config.name))
 }
 
 async fn answer(work: &mut Work) -> Option<Reply> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::base::id::SessionId;
 use crate::model::binding::{How, Instance};
 use crate::model::group::{self, InProtocol};
-use crate::model::template::{Draft, Storage, VideoCodec};
+use crate::model::template::{Draft, Storage};
 use crate::runtime::clock::Clock;
 use crate::stream::{Class, NoPublisher, Source, Start};
 use std::time::Duration;
@@ -17,7 +17,8 @@ fn key(text: &str) -> StreamKey {
 fn names_go_both_ways() {
     assert_eq!(output(&key("live/7"), "sd"), Some(key("live/7_sd")));
     assert_eq!(parse(&key("live/7_sd")), Some((key("live/7"), "sd")));
-    for other in ["live/7", "live/7_", "live/_sd", "live/7_sd@aac", "live/7_a_b"] {
+    assert_eq!(parse(&key("live/my_cam_h264")), Some((key("live/my_cam"), H264)), "any stream has it");
+    for other in ["live/7", "live/7_", "live/_sd", "live/7_sd@aac", "live/7_a_b", "live/_h264", "live/h264"] {
         assert_eq!(parse(&key(other)), None, "{other}");
     }
 }
@@ -51,7 +52,7 @@ impl Desk {
         let tasks = Tasks::new();
         let registry = Registry::new(Default::default(), Clock::real(), &tasks);
         let av = av::Settings { program: "/nowhere/weir-av".into(), ..Default::default() };
-        let rules = Rules::start(Parts { av, registry: registry.clone(), store: store.clone() }, &tasks);
+        let rules = Rules::start(Parts { settings: Settings::default(), av, registry: registry.clone(), store: store.clone() }, &tasks);
         Desk { rules, registry, store, stream: stream.key().unwrap(), tasks, _dir: dir }
     }
 
@@ -64,11 +65,27 @@ impl Desk {
 #[tokio::test]
 async fn rules_come_from_the_templates_of_the_group() {
     let desk = Desk::new().await;
-    let rules = rules_of(&desk.store, &desk.stream).await.unwrap();
+    let rules = rules_of(&desk.store, &desk.stream).await.unwrap().unwrap();
     assert_eq!(rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>(), ["sd"]);
     for other in ["live/none", "other/7"] {
-        assert!(rules_of(&desk.store, &key(other)).await.unwrap().is_empty());
+        assert_eq!(rules_of(&desk.store, &key(other)).await.unwrap(), None);
     }
+}
+
+#[tokio::test]
+async fn every_stream_has_plain_h264_where_the_settings_say_so() {
+    let desk = Desk::new().await;
+    let with = |h264| Parts { settings: Settings { h264 }, ..desk.rules.0.parts.clone() };
+    let names = async |parts: &Parts, source: &StreamKey| -> Vec<String> {
+        parts.rules(source).await.unwrap().into_iter().map(|rule| rule.name).collect()
+    };
+    assert_eq!(names(&with(true), &desk.stream).await, ["sd", "h264"]);
+    assert_eq!(names(&with(false), &desk.stream).await, ["sd"]);
+    let open = key("live/cam");
+    assert!(names(&with(true), &open).await.is_empty(), "nobody sends it: it may be anything");
+    let source = Source { protocol: "test", peer: String::new(), session: SessionId(1) };
+    let _publisher = desk.registry.publish(&open, source).unwrap();
+    assert_eq!(names(&with(true), &open).await, ["h264"]);
 }
 
 #[tokio::test]

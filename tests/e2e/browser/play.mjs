@@ -1,6 +1,6 @@
 // Plays one URL in headless Chromium with the player that a web page would use, and tells what came of it as one JSON line.
 //
-//     node play.mjs KIND URL SECONDS      KIND: mpegts-http, mpegts-ws, hls, hls-low, mse-ws, file; run in the folder that holds node_modules
+//     node play.mjs KIND URL SECONDS      KIND: mpegts-http, mpegts-ws, hls, hls-low, hls-abr, mse-ws, file; run in the folder that holds node_modules
 //
 // The page comes from a server of its own, so that the stream is of another origin, as it is in real pages.
 
@@ -45,7 +45,7 @@ try {
   tab.on('pageerror', (error) => said.push(String(error)));
   await tab.goto(`http://127.0.0.1:${server.address().port}/`);
   await tab.evaluate(start, { kind, url });
-  const result = await tab.evaluate(watch, Number(seconds));
+  const result = await tab.evaluate(kind === 'hls-abr' ? climb : watch, Number(seconds));
   console.log(JSON.stringify({ ...result, said: said.slice(-20) }));
 } catch (error) {
   console.log(JSON.stringify({ error: String(error), said: said.slice(-20) }));
@@ -128,4 +128,34 @@ async function watch(seconds) {
     }
   }
   return { ok: false, ...state() };
+}
+
+// In the page: plays each level of an adaptive stream for a second at least, changing in the middle, without a new start.
+async function climb(seconds) {
+  const video = document.querySelector('video');
+  const began = performance.now();
+  const { player } = window;
+  const seen = [];
+  const state = () => ({
+    seen, now: video.currentTime, width: video.videoWidth, height: video.videoHeight, errors: window.errors,
+    levels: player.levels.map(({ width, height, bitrate, codecs }) => ({ width, height, bitrate, codecs })), took: (performance.now() - began) / 1000,
+  });
+  const until = async (holds) => {
+    while (!holds()) {
+      if (window.errors.length || (performance.now() - began) / 1000 > seconds) return false;
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    return true;
+  };
+  if (!(await until(() => player.levels?.length && video.readyState >= 3 && video.videoWidth))) return { ok: false, ...state() };
+  let last = video.currentTime;
+  for (const [number, level] of player.levels.entries()) {
+    player.nextLevel = number;
+    if (!(await until(() => video.videoWidth === level.width && video.readyState >= 3))) return { ok: false, ...state() };
+    const from = video.currentTime;
+    if (!(await until(() => video.currentTime - from >= 1))) return { ok: false, ...state() };
+    seen.push({ width: video.videoWidth, height: video.videoHeight, from, before: last });
+    last = video.currentTime;
+  }
+  return { ok: true, ...state() };
 }

@@ -134,6 +134,31 @@ async fn a_lost_answer_of_the_last_step_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_restart_costs_no_part_that_the_bucket_has() {
+    let (cloud, data) = (Cloud::new().await, noise(11 << 20));
+    // It stops in the second part.
+    cloud.s3.faults([Fault::Fine, Fault::Fine, Fault::Hang]);
+    cloud.deposit("big.mp4", &data).await;
+    let id = cloud.desk.store.deposits(DepositId(0), 10).await.unwrap()[0].id;
+    while cloud.desk.store.deposit_parts(id).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let Cloud { desk, s3, place, tasks } = cloud;
+    assert!(tasks.finish(Duration::from_secs(5)).await.is_empty());
+    // Another size of parts by now: the upload keeps its own.
+    let settings = Settings { part: Size(6 << 20), ..quick() };
+    let shelf = Shelf::open(settings, desk.dir.path(), desk.store.clone(), Clock::real(), 100).await.unwrap();
+    let tasks = Tasks::new();
+    shelf.start(&tasks);
+    let cloud = Cloud { desk: Desk { shelf, ..desk }, s3, place, tasks };
+    cloud.is_right(&[("big.mp4", &data)]).await;
+    let log = cloud.s3.log();
+    assert_eq!(log.iter().filter(|line| line.contains("part")).count(), 3, "{log:?}");
+    assert_eq!(log.iter().filter(|line| line.contains("begin")).count(), 1, "{log:?}");
+    assert!(cloud.desk.store.deposit_parts(id).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn an_upload_that_the_bucket_forgot_begins_again() {
     let (cloud, data) = (Cloud::new().await, noise(11 << 20));
     cloud.s3.faults([Fault::Fine, Fault::Fine, Fault::Busy]);

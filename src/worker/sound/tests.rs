@@ -1,6 +1,7 @@
-//! The supervisor without the helper, and with it where it was built (`--features av`).
+//! Demand for other sound, and streams that have the right one already.
 
 use super::*;
+use crate::av::{Helper, Settings};
 use crate::base::id::{SessionId, StreamKey};
 use crate::media::frame::Kind;
 use crate::media::time::Timestamp;
@@ -9,28 +10,6 @@ use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use crate::stream::{Class, Derived, NoPublisher, Raw, Registry, Source, Start};
 use std::time::Duration;
-
-#[tokio::test]
-async fn without_the_executable_the_reason_is_told() {
-    let tasks = Tasks::new();
-    let helper = Helper::new(Settings { program: "/nowhere/weir-av".into(), ..Settings::default() }, &tasks);
-    let told = helper.start(crate::proto::av::Ask::Close).await.err().unwrap();
-    assert!(told.contains("/nowhere/weir-av"), "{told}");
-}
-
-#[tokio::test]
-async fn a_helper_that_dies_ends_its_jobs_and_the_next_job_gets_a_new_one() {
-    let tasks = Tasks::new();
-    // `true` ends at once; its jobs are told so.
-    let helper = Helper::new(Settings { program: "/bin/true".into(), ..Settings::default() }, &tasks);
-    for _ in 0..3 {
-        if let Ok(mut task) = helper.start(crate::proto::av::Ask::Close).await {
-            let told = tokio::time::timeout(Duration::from_secs(10), task.next()).await.expect("told in time");
-            assert_eq!(told, None);
-        }
-    }
-    assert!(tasks.finish(Duration::from_secs(5)).await.is_empty());
-}
 
 #[tokio::test]
 async fn demand_for_sound_of_a_missing_stream_is_refused() {

@@ -1,18 +1,15 @@
 //! Decoding and encoding, done by the helper executable `weir-av`: here it is started, fed, limited and replaced when it dies.
 //!
-//! [`helper`] is one process with its jobs; [`sound`] makes streams with other sound when somebody asks for one;
-//! [`picture`] makes a picture of a key frame.
+//! [`helper`] is one process with its jobs; [`picture`] makes a picture of a key frame. What is made of it for whom, workers decide.
 //! Without the executable everything else still works; who needs it is told why not.
 
 mod helper;
 mod picture;
-mod sound;
 #[cfg(test)]
 mod tests;
 
 pub use helper::{Helper, Task};
 pub use picture::{NoPicture, Picture, QUALITY, Stills};
-pub use sound::Sound;
 
 use std::path::PathBuf;
 

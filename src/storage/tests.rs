@@ -169,3 +169,16 @@ async fn files_for_a_bucket_wait_with_their_key_sealed() {
     assert_eq!(desk.store.deposits_waiting().await.unwrap(), store::Waiting { files: 2, bytes: 6 });
     assert!(desk.records().await.is_empty(), "nothing is told before it is there");
 }
+
+#[tokio::test]
+async fn files_for_buckets_that_nobody_knows_are_told_and_kept_for_a_while() {
+    let desk = Desk::new().await;
+    let orphan = desk.shelf.pending(DepositId(77));
+    std::fs::write(&orphan, "from an older database").unwrap();
+    let again = Desk::open(desk.dir.path(), &desk.store).await;
+    assert_eq!((again.figures().orphans, orphan.exists()), (1, true));
+    let long_ago = std::time::SystemTime::now() - ORPHAN - Duration::from_secs(60);
+    std::fs::File::options().write(true).open(&orphan).unwrap().set_modified(long_ago).unwrap();
+    let again = Desk::open(desk.dir.path(), &desk.store).await;
+    assert_eq!((again.figures().orphans, orphan.exists()), (0, false));
+}

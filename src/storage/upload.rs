@@ -1,10 +1,11 @@
 //! Files on their way to buckets: in parts, tried again until they are there, across restarts of the server.
 //!
-//! What was sent of a file is remembered while the server runs, so that a broken connection costs one part. An answer that was
+//! The parts that a bucket has are written down, so that a broken connection costs one part, and so does a restart. An answer that was
 //! lost is asked for: an object of this size and sum that is there already is not sent again.
 
 use super::bucket;
 use super::{Error, Row, Shelf};
+use crate::model::deposit::Part;
 use crate::model::id::DepositId;
 use crate::model::record::Place;
 use crate::model::tenant::BucketKey;
@@ -15,7 +16,7 @@ use md5::{Digest, Md5};
 use object_store::aws::AmazonS3;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::{Attribute, Attributes, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,8 @@ use tokio::io::AsyncReadExt;
 
 /// Parts at most, by the rules of S3.
 const PARTS: u64 = 10_000;
+/// Tries after which an upload that cannot be completed begins from the start.
+const PATIENT: u32 = 8;
 /// How long nothing is asked of the store where nothing is due.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -33,8 +36,6 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct Uploads {
     /// Being worked on now.
     busy: Mutex<HashSet<DepositId>>,
-    /// What was sent of files that are not through.
-    sent: Mutex<HashMap<DepositId, Sent>>,
     /// Buckets whose last answer was no good.
     troubled: Mutex<HashSet<String>>,
     /// Figures for `/metrics`.
@@ -54,20 +55,15 @@ pub struct Counts {
     pub dropped: AtomicU64,
 }
 
-/// The parts of a multipart upload that are there.
-#[derive(Clone)]
+/// A multipart upload, and the parts of it that are there.
 struct Sent {
     upload: String,
-    parts: Vec<(PartId, [u8; 16])>,
+    parts: Vec<Part>,
 }
 
 impl Uploads {
     fn busy(&self) -> MutexGuard<'_, HashSet<DepositId>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sent(&self) -> MutexGuard<'_, HashMap<DepositId, Sent>> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a file for one try; `false`: somebody else has it.
@@ -78,11 +74,6 @@ impl Uploads {
     /// Gives it back.
     pub fn leave(&self, id: DepositId) {
         self.busy().remove(&id);
-    }
-
-    /// It is over: what is remembered of it is not needed.
-    pub fn forget(&self, id: DepositId) {
-        self.sent().remove(&id);
     }
 
     /// Whether this is news of a bucket: that it fails, or that it works again.
@@ -216,14 +207,12 @@ impl Shelf {
         let bucket = bucket.map_err(Fault::Other)?;
         if !file.exists() {
             tracing::error!(file = %file.display(), object = %row.draft.place.object, "a file that waited for its bucket is gone");
-            self.0.uploads.forget(row.id);
             return Ok(self.0.store.drop_deposit(row.id).await?);
         }
         let upload = Upload { shelf: self, bucket: &bucket, row: &row, file };
         upload.run().await?;
-        let (id, size, file) = (row.id, row.draft.size, upload.file.clone());
+        let (size, file) = (row.draft.size, upload.file.clone());
         self.0.store.finish_deposit(row, self.0.callbacks).await?;
-        self.0.uploads.forget(id);
         self.0.uploads.counts.done.fetch_add(1, Ordering::Relaxed);
         self.0.uploads.counts.bytes.fetch_add(size, Ordering::Relaxed);
         if let Err(error) = tokio::fs::remove_file(&file).await {
@@ -278,60 +267,62 @@ impl Upload<'_> {
 
     async fn parts(&self, mut file: File, size: u64, part: u64) -> Result<(), Fault> {
         let path = bucket::path(&self.row.draft.place.object);
-        let known = self.shelf.0.uploads.sent().get(&self.row.id).cloned();
-        let mut sent = match known {
-            Some(sent) => sent,
-            None => self.begin().await?,
+        let mut sent = match self.row.upload.is_empty() {
+            true => self.begin().await?,
+            false => Sent { upload: self.row.upload.clone(), parts: self.shelf.0.store.deposit_parts(self.row.id).await? },
         };
-        let skip = sent.parts.len() as u64 * part;
-        tokio::io::AsyncSeekExt::seek(&mut file, std::io::SeekFrom::Start(skip)).await?;
-        let mut at = skip;
+        // Some buckets want all parts but the last to be of one size, whatever the settings say now.
+        let part = sent.parts.first().map_or(part, |first| first.bytes.max(1));
+        let mut at = sent.parts.iter().map(|part| part.bytes).sum::<u64>();
+        tokio::io::AsyncSeekExt::seek(&mut file, std::io::SeekFrom::Start(at)).await?;
         while at < size {
             let mut data = Vec::with_capacity(usize::try_from(part.min(size - at)).unwrap_or_default());
             (&mut file).take(part).read_to_end(&mut data).await?;
             if data.is_empty() {
                 return Err(Fault::Other("the file has become shorter".to_owned()));
             }
-            at += data.len() as u64;
-            let sum: [u8; 16] = Md5::digest(&data).into();
+            let (bytes, sum) = (data.len() as u64, hex::encode(Md5::digest(&data)));
             let put = self.bucket.put_part(&path, &sent.upload, sent.parts.len(), data.into()).await;
             if matches!(put, Err(object_store::Error::NotFound { .. })) {
                 // The bucket knows nothing of the upload any more: from the start next time.
-                self.shelf.0.uploads.forget(self.row.id);
+                self.shelf.0.store.set_deposit_upload(self.row.id, "").await?;
             }
-            sent.parts.push((put?, sum));
-            self.shelf.0.uploads.sent().insert(self.row.id, sent.clone());
+            let part = Part { tag: put?.content_id, sum, bytes };
+            self.shelf.0.store.add_deposit_part(self.row.id, sent.parts.len(), part.clone()).await?;
+            sent.parts.push(part);
+            at += bytes;
         }
         let mut all = Md5::new();
-        sent.parts.iter().for_each(|(_, sum)| all.update(sum));
+        sent.parts.iter().for_each(|part| all.update(hex::decode(&part.sum).unwrap_or_default()));
         let sum = format!("{}-{}", hex::encode(all.finalize()), sent.parts.len());
-        let ids = sent.parts.into_iter().map(|(id, _)| id).collect();
+        let ids = sent.parts.iter().map(|part| PartId { content_id: part.tag.clone() }).collect();
         match self.bucket.complete_multipart(&path, &sent.upload, ids).await {
             Ok(_) => Ok(()),
             Err(error) => {
                 if matches!(self.is_there(size, &sum).await, Ok(true)) {
                     return Ok(());
                 }
-                // Refused, or over in a way that left no object: from the start next time.
-                self.shelf.0.uploads.forget(self.row.id);
+                // A bucket that was not reached still has everything. One that refuses, or has no such upload: from the start next time.
+                if !matches!(error, object_store::Error::Generic { .. }) || self.row.tries >= PATIENT {
+                    self.abort(&sent.upload).await;
+                    self.shelf.0.store.set_deposit_upload(self.row.id, "").await?;
+                }
                 Err(error.into())
             }
         }
     }
 
-    /// Begins a multipart upload; one of an earlier run of the server is given up.
     async fn begin(&self) -> Result<Sent, Fault> {
         let path = bucket::path(&self.row.draft.place.object);
-        if !self.row.upload.is_empty() {
-            // Most likely the bucket forgot it already.
-            let _ = self.bucket.abort_multipart(&path, &self.row.upload).await;
-        }
         let options = PutMultipartOptions { attributes: self.attributes(), ..PutMultipartOptions::default() };
         let upload = self.bucket.create_multipart_opts(&path, options).await?;
         self.shelf.0.store.set_deposit_upload(self.row.id, &upload).await?;
-        let sent = Sent { upload, parts: Vec::new() };
-        self.shelf.0.uploads.sent().insert(self.row.id, sent.clone());
-        Ok(sent)
+        Ok(Sent { upload, parts: Vec::new() })
+    }
+
+    /// What the bucket has of an upload is not needed any more; most likely it forgot it already.
+    async fn abort(&self, upload: &String) {
+        let _ = self.bucket.abort_multipart(&bucket::path(&self.row.draft.place.object), upload).await;
     }
 
     async fn is_there(&self, size: u64, sum: &str) -> Result<bool, object_store::Error> {

@@ -1,13 +1,15 @@
 //! Streams with other sound, made while somebody watches: the pictures are shared, the sound goes through the helper.
 
-use super::Settings;
-use super::helper::{Helper, Task};
+#[cfg(test)]
+mod tests;
+
+use crate::av::{Helper, Settings, Task};
 use crate::base::id::{SessionId, StreamKey};
 use crate::media::frame::Kind;
 use crate::media::track::{AudioCodec, AudioTrack, Track};
 use crate::proto::av::{Ask, AudioForm, Codec, Reply};
 use crate::runtime::task::Tasks;
-use crate::stream::{Class, Derived, Event, Publisher, Raw, Recv, Registry, Source, Start, Subscriber, Unit};
+use crate::stream::{Class, Derived, Event, Merge, Publisher, Raw, Recv, Registry, Source, Start, Subscriber, Unit};
 use bytes::Bytes;
 use dashmap::DashMap;
 use std::sync::Arc;
@@ -20,9 +22,8 @@ const LINGER: Duration = Duration::from_secs(10);
 /// After the helper has died, the sound is tried again this much later.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How long pictures wait for the sound's track, and how many of them.
-const HOLD: Duration = Duration::from_secs(1);
-const HELD: usize = 512;
+/// How long the pictures wait for the new sound before they go on without it.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Answers demand for derived streams.
 #[derive(Clone)]
@@ -82,14 +83,17 @@ impl Sound {
     async fn run(&self, key: &StreamKey, source: &StreamKey, derived: Derived) -> Result<(), String> {
         let subscriber = self.registry.wait_for(source, Class::Worker, Start::Key, PATIENCE).await.map_err(|e| e.to_string())?;
         let peer = Source { protocol: "av", peer: source.to_string(), session: SessionId(0) };
-        let publisher = self.registry.publish(key, peer).map_err(|e| e.to_string())?;
+        let mut publisher = self.registry.publish(key, peer).map_err(|e| e.to_string())?;
+        publisher.keep_times();
         let to = match derived {
             Derived::Aac => Codec::Aac,
             Derived::Opus => Codec::Opus,
             Derived::G711a => Codec::G711A,
         };
-        let since = tokio::time::Instant::now();
-        Weave { sound: self, subscriber, publisher, to, job: Job::None, held: Vec::new(), since }.run().await;
+        let mut merge = Merge::default();
+        merge.expect(Kind::Audio, subscriber.stream().tracks().audio.is_some());
+        let heard = tokio::time::Instant::now();
+        Weave { sound: self, subscriber, publisher, to, job: Job::None, merge, heard }.run().await;
         Ok(())
     }
 }
@@ -101,9 +105,10 @@ struct Weave<'a> {
     publisher: Publisher,
     to: Codec,
     job: Job,
-    /// Pictures that wait for the sound's track, so that the stream begins with both; since when.
-    held: Vec<Raw>,
-    since: tokio::time::Instant,
+    /// Pictures that wait for the sound of their time, so that the stream begins with both and time never runs back in it.
+    merge: Merge,
+    /// When the new sound was heard last.
+    heard: tokio::time::Instant,
 }
 
 enum Job {
@@ -130,7 +135,7 @@ impl Weave<'_> {
                         }
                     }
                     Recv::Lagged { .. } => {}
-                    Recv::Ended(_) => return self.release(),
+                    Recv::Ended(_) => return self.release_all(),
                 },
                 reply = answer(&mut self.job) => self.hear(reply),
                 _ = self.publisher.stopped() => return,
@@ -155,14 +160,16 @@ impl Weave<'_> {
                 if let Some(video) =
                     unit.tracks.video.as_deref().filter(|_| unit.announce || self.publisher.stream().tracks().video.is_none())
                 {
+                    if self.merge.holds(Kind::Video) {
+                        self.release_all();
+                    }
                     self.publisher.set_track(Track::Video(video.clone()));
                 }
-                if self.waits() {
-                    self.held.push(raw);
-                } else {
-                    self.release();
-                    self.publisher.push(raw);
+                self.merge.push(raw);
+                if self.heard.elapsed() > SILENCE {
+                    self.merge.expect(Kind::Audio, false);
                 }
+                self.release();
             }
             Kind::Audio => {
                 let retry = matches!(&self.job, Job::Broken(at) if *at <= tokio::time::Instant::now());
@@ -172,6 +179,7 @@ impl Weave<'_> {
                     self.open(audio).await;
                 }
                 match &self.job {
+                    // Its order is the source's.
                     Job::Pass => self.publisher.push(raw),
                     Job::Running(task) => {
                         task.send(Ask::Frame { pts: frame.pts, dts: frame.dts, key: true, data: frame.data.clone() });
@@ -182,27 +190,30 @@ impl Weave<'_> {
         }
     }
 
-    /// Whether a picture has to wait until the sound's track is known.
-    fn waits(&self) -> bool {
-        self.subscriber.stream().tracks().audio.is_some()
-            && self.publisher.stream().tracks().audio.is_none()
-            && !matches!(self.job, Job::Broken(_))
-            && self.held.len() < HELD
-            && self.since.elapsed() < HOLD
+    fn release(&mut self) {
+        while let Some(raw) = self.merge.pull() {
+            self.publisher.push(raw);
+        }
     }
 
-    fn release(&mut self) {
-        self.held.drain(..).for_each(|raw| self.publisher.push(raw));
+    /// The same with what still waits for something.
+    fn release_all(&mut self) {
+        while let Some(raw) = self.merge.drain() {
+            self.publisher.push(raw);
+        }
     }
 
     async fn open(&mut self, audio: &AudioTrack) {
         let from = form(audio);
         if from.codec == self.to {
+            self.merge.expect(Kind::Audio, false);
             self.publisher.set_track(Track::Audio(audio.clone()));
-            self.release();
+            self.release_all();
             self.job = Job::Pass;
             return;
         }
+        self.heard = tokio::time::Instant::now();
+        self.merge.expect(Kind::Audio, true);
         let bitrate = self.sound.bitrate * u32::from(audio.channels);
         self.job = match self.sound.helper.start(Ask::OpenAudio { from, to: self.to, bitrate }).await {
             Ok(task) => Job::Running(task),
@@ -210,22 +221,31 @@ impl Weave<'_> {
         };
     }
 
-    fn broken(&self, why: &str) -> Job {
+    fn hear_track(&mut self, track: AudioTrack) {
+        if self.merge.holds(Kind::Audio) {
+            self.release_all();
+        }
+        self.publisher.set_track(Track::Audio(track));
+    }
+
+    /// Pictures go on without sound.
+    fn broken(&mut self, why: &str) -> Job {
+        self.merge.expect(Kind::Audio, false);
+        self.release_all();
         tracing::warn!(stream = %self.publisher.stream().key(), why, "no sound for now");
         Job::Broken(tokio::time::Instant::now() + AGAIN)
     }
 
     fn hear(&mut self, reply: Option<Reply>) {
         match reply {
-            Some(Reply::Audio(form)) => {
-                self.publisher.set_track(Track::Audio(track(&form)));
+            Some(Reply::Audio(form)) => self.hear_track(track(&form)),
+            Some(Reply::Frame { pts, dts, data, .. }) => {
+                self.heard = tokio::time::Instant::now();
+                self.merge.push(Raw { kind: Kind::Audio, dts: Some(dts), pts, key: true, data });
                 self.release();
             }
-            Some(Reply::Frame { pts, dts, data, .. }) => {
-                self.publisher.push(Raw { kind: Kind::Audio, dts: Some(dts), pts, key: true, data });
-            }
             Some(Reply::Failed(why)) => self.job = self.broken(&why),
-            Some(Reply::Video { .. } | Reply::Picture { .. }) => {}
+            Some(Reply::Video { .. } | Reply::Picture { .. } | Reply::Refused { .. }) => {}
             None => self.job = self.broken("weir-av ended"),
         }
     }

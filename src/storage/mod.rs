@@ -80,6 +80,8 @@ crate::settings! {
 const SPOOL: &str = ".spool";
 /// Where files wait for their bucket.
 const PENDING: &str = ".pending";
+/// How long files are kept that nobody knows.
+const ORPHAN: Duration = Duration::from_secs(7 * 86_400);
 /// How long the one who hands a file in has to bring it to its place, before somebody else tries, in milliseconds.
 const OWN_TRY: i64 = 60_000;
 
@@ -109,6 +111,8 @@ struct Inner {
     free: AtomicU64,
     /// Records that gave way because the disk was full.
     evicted: AtomicU64,
+    /// Files for buckets that nobody knows, as they were found at the start.
+    orphans: AtomicU64,
 }
 
 /// Figures for `/metrics`.
@@ -130,6 +134,8 @@ pub struct Figures {
     pub evicted: u64,
     /// Bytes that are free on the disk.
     pub free: u64,
+    /// Files for buckets that were found at the start and that nobody knows.
+    pub orphans: u64,
 }
 
 /// A file that is complete and shall be kept.
@@ -233,8 +239,10 @@ impl Shelf {
             // Nobody has looked yet.
             free: AtomicU64::new(u64::MAX),
             evicted: AtomicU64::new(0),
+            orphans: AtomicU64::new(0),
         }));
         shelf.resume().await.map_err(|e| format!("storage: {e}"))?;
+        shelf.look_for_orphans().await.map_err(|e| format!("storage: {e}"))?;
         Ok(shelf)
     }
 
@@ -350,7 +358,6 @@ impl Shelf {
             tracing::error!(object = %row.draft.place.object, bucket = %row.draft.place.bucket, "too much waits for buckets: a file is given up");
             self.0.store.drop_deposit(row.id).await?;
             let _ = tokio::fs::remove_file(self.pending(row.id)).await;
-            self.0.uploads.forget(row.id);
             self.0.uploads.leave(row.id);
             self.0.uploads.counts.dropped.fetch_add(1, Ordering::Relaxed);
             waiting = waiting.saturating_sub(row.draft.size);
@@ -422,6 +429,39 @@ impl Shelf {
         }
     }
 
+    /// Files that wait for a bucket although nobody knows for which: after a crash behind the last step of an upload, or where the
+    /// database is older than the directory. They are told, kept for some days, then deleted.
+    async fn look_for_orphans(&self) -> Result<(), Error> {
+        let (mut kept, mut bytes, mut gone) = (0_u64, 0_u64, 0_u64);
+        let dir = self.0.root.join(PENDING);
+        for file in std::fs::read_dir(&dir).map_err(|e| Error::File(dir.clone(), e))?.flatten() {
+            let id = file.file_name().to_str().and_then(|name| name.parse::<DepositId>().ok());
+            let known = match id {
+                Some(id) => self.0.store.has_deposit(id).await?,
+                None => false,
+            };
+            let Ok(meta) = file.metadata() else { continue };
+            if known || !meta.is_file() {
+                continue;
+            }
+            let old = meta.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > ORPHAN);
+            if old && std::fs::remove_file(file.path()).is_ok() {
+                gone += 1;
+            } else {
+                (kept, bytes) = (kept + 1, bytes + meta.len());
+            }
+        }
+        if kept + gone > 0 {
+            tracing::warn!(
+                dir = %dir.display(), files = kept, bytes, deleted = gone,
+                "files wait for a bucket that the store does not know: they are in their bucket already, or the store is older than they; \
+                 they are deleted when they are {} days old", ORPHAN.as_secs() / 86_400
+            );
+        }
+        self.0.orphans.store(kept, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Where an object of the local directory is; `None`: no object is called so.
     pub fn find(&self, object: &str) -> Option<PathBuf> {
         (names::safe(object) == object).then(|| self.0.root.join(object))
@@ -440,6 +480,7 @@ impl Shelf {
             dropped: get(&counts.dropped),
             evicted: get(&self.0.evicted),
             free: get(&self.0.free),
+            orphans: get(&self.0.orphans),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::api::plane::{self, Recorders};
 use crate::api::start::{Base, Ports};
 use crate::api::url::Places;
 use crate::api::{self, Public};
+use crate::av::{self, NoPicture};
 use crate::base::id::StreamKey;
 use crate::config::Config;
 use crate::console;
@@ -24,14 +25,13 @@ use crate::model::id::RecordingId;
 use crate::model::recording::{Order, Running, State};
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
+use crate::storage::{self, Shelf};
 use crate::store::Store;
 use crate::stream::access::{Access, Open};
 use crate::stream::{Registry, Unit};
-use crate::av::{self, NoPicture};
 use crate::worker::record::shift::{self, Shift};
 use crate::worker::record::{self, Recorder};
 use crate::worker::snapshot::{self, Snapshots};
-use crate::storage::{self, Shelf};
 use crate::worker::{ledger, notify, pull, relay, sound, transcode};
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -244,7 +244,8 @@ fn transcoding(config: &Config, registry: &Registry, store: &Store, base: &Base)
 fn figures(shelf: &Shelf, snapshots: &Snapshots, recorder: &Recorder) -> http::Figures {
     let (shelf, snapshots, recorder) = (shelf.clone(), snapshots.clone(), recorder.clone());
     Arc::new(move || {
-        let storage::Figures { waiting, waiting_bytes, uploaded, uploaded_bytes, failed, dropped, evicted, free, orphans } = shelf.figures();
+        let storage::Figures { waiting, waiting_bytes, uploaded, uploaded_bytes, failed, dropped, evicted, free, orphans } =
+            shelf.figures();
         let snapshot::Counts { taken, failed: missed } = snapshots.counts();
         let record::Counts { running, failing, refused, failed: unwritten, gaps, forced } = recorder.counts();
         let figure = |name, kind, help, value: u64| http::Figure { name, kind, help, value: value as f64 };

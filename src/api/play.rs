@@ -121,7 +121,17 @@ impl DescribePlayUrls {
 
 impl PlayUrl {
     fn failed(id: &str, why: String) -> PlayUrl {
-        PlayUrl { id: id.to_owned(), name: String::new(), error: Some(why), whep: None, flv: None, hls: None, abr: None, rtmp: None, snapshot: None }
+        PlayUrl {
+            id: id.to_owned(),
+            name: String::new(),
+            error: Some(why),
+            whep: None,
+            flv: None,
+            hls: None,
+            abr: None,
+            rtmp: None,
+            snapshot: None,
+        }
     }
 
     fn of(cx: &Context, (id, name): (String, String), group: &Group, key: &StreamKey, expires: i64) -> PlayUrl {

@@ -1,6 +1,7 @@
 //! The real helper executable with real media.
 
 use std::time::Duration;
+use weir::av::{Helper, Settings};
 use weir::base::id::{SessionId, StreamKey};
 use weir::container::flv::{Demuxer, Item, Reader};
 use weir::media::frame::Kind;
@@ -11,7 +12,6 @@ use weir::runtime::clock::Clock;
 use weir::runtime::task::Tasks;
 use weir::stream::{Class, Derived, Raw, Recv, Registry, Source, Start};
 use weir::worker::sound::Sound;
-use weir::av::{Helper, Settings};
 
 fn settings() -> Settings {
     Settings { program: env!("CARGO_BIN_EXE_weir-av").into(), ..Settings::default() }
@@ -206,7 +206,8 @@ async fn rules_make_h264_of_h265_of_one_decode_while_somebody_watches() {
     let template = store.create_template(Scope::Operator, draft).await.unwrap();
     store.bind(Scope::Operator, template.id, Instance::Group(group.id), How::default()).await.unwrap();
     let registry = Registry::new(Default::default(), Clock::real(), &tasks);
-    let rules = Rules::start(Parts { settings: Default::default(), av: settings(), registry: registry.clone(), store: store.clone() }, &tasks);
+    let rules =
+        Rules::start(Parts { settings: Default::default(), av: settings(), registry: registry.clone(), store: store.clone() }, &tasks);
 
     let source = stream.key().unwrap();
     let mut publisher = registry.publish(&source, Source { protocol: "test", peer: String::new(), session: SessionId(1) }).unwrap();

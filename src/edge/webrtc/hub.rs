@@ -24,8 +24,8 @@ use crate::runtime::task::Tasks;
 use crate::stream::{Class, Derived, PublishError, Recv, Registry, Source, Start, Stream, Subscriber};
 use dashmap::DashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long a stream may take to bring its first frame.

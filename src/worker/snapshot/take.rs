@@ -1,6 +1,7 @@
 //! One picture: the newest key frame, made a JPEG and stored.
 
 use super::{Parts, Snapshots};
+use crate::av::{NoPicture, Picture};
 use crate::base::id::StreamKey;
 use crate::media::frame::Kind as FrameKind;
 use crate::model::id::StreamId;
@@ -10,10 +11,9 @@ use crate::model::stream::Stream;
 use crate::model::template::{Body, Template};
 use crate::model::tenant::Scope;
 use crate::model::time::Time;
+use crate::storage::{self, Deposit, Names};
 use crate::store;
 use crate::stream::{Class, Recv, Start, Subscriber, Unit};
-use crate::av::{NoPicture, Picture};
-use crate::storage::{self, Deposit, Names};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

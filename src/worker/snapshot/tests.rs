@@ -1,13 +1,13 @@
 //! Which streams are photographed, and what becomes of a picture that cannot be made.
 
 use super::*;
+use crate::av;
 use crate::base::id::SessionId;
 use crate::model::binding::{How, Instance};
 use crate::model::group::{self, InProtocol};
 use crate::model::template::{Draft, Formats, Snapshot, Storage};
-use crate::stream::Source;
-use crate::av;
 use crate::storage;
+use crate::stream::Source;
 
 struct Desk {
     snapshots: Snapshots,

@@ -10,6 +10,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 
+use crate::av;
 use crate::base::id::StreamKey;
 use crate::model::id::StreamId;
 use crate::model::template::{Body, TransConfig, VideoCodec};
@@ -17,7 +18,6 @@ use crate::model::tenant::Scope;
 use crate::runtime::task::Tasks;
 use crate::store::{self, Change, Seen, Store};
 use crate::stream::{Event, Registry};
-use crate::av;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use set::{Set, Word};

@@ -2,6 +2,7 @@
 
 use super::output::{Output, rule};
 use super::{Parts, output};
+use crate::av::{Helper, Task};
 use crate::base::id::StreamKey;
 use crate::media::frame::Kind;
 use crate::media::nal;
@@ -11,7 +12,6 @@ use crate::model::template::TransConfig;
 use crate::proto::av::{Ask, Codec, Reply};
 use crate::runtime::task::Tasks;
 use crate::stream::{Class, Derived, Recv, Registry, Start, Subscriber, Unit};
-use crate::av::{Helper, Task};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;

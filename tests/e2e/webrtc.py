@@ -10,7 +10,7 @@ import time
 import media
 from cascade import caller
 from frames import is_live
-from harness import Background, Failure, case, eventually, run
+from harness import Background, Failure, Server, case, eventually, run
 
 HERE = pathlib.Path(__file__).parent
 
@@ -195,14 +195,41 @@ def signed_whip(context):
     return refused["error"].strip()
 
 
-def b_frames_are_refused(context):
+def b_frames_are_encoded_anew(context):
+    """What browsers cannot show comes as plain H.264, with sound; the address stays the stream's own."""
     server, name = context.server, "webrtc-b"
-    with source(server, name, "none", "-bf", "2", "-preset", "veryfast") as sender:
+    with source(server, name, "aac", "-bf", "2", "-preset", "veryfast") as sender:
         eventually("live", lambda: is_live(server, name, sender), 10)
         result = browse(context, "whep", server.http(f"/live/{name}.whep"))
-        if result.get("status") != 406 or "B-frames" not in result.get("error", ""):
-            raise Failure(json.dumps(result))
-    return result["error"]
+        expect(result, width=640, height=360, frames=60, sound=120_000)
+    return f"{result['frames']} pictures"
+
+
+def b_frames_are_refused(context):
+    server = Server(context.weir, **{"transcode.h264": "false"})
+    try:
+        server.start()
+        with source(server, "webrtc-b", "none", "-bf", "2", "-preset", "veryfast") as sender:
+            eventually("live", lambda: is_live(server, "webrtc-b", sender), 10)
+            result = browse(context, "whep", server.http("/live/webrtc-b.whep"))
+            if result.get("status") != 406 or "B-frames" not in result.get("error", ""):
+                raise Failure(json.dumps(result))
+        return result["error"]
+    finally:
+        server.remove()
+
+
+def h265_is_encoded_anew(context):
+    """A client that offers no H.265 sees the stream all the same."""
+    server, name = context.server, "webrtc-h265"
+    file = HERE.parents[1] / "fixtures" / "media" / "h265_aac_enhanced.flv"
+    with Background([context.weir, "push", file, server.rtmp(name)]) as sender:
+        eventually("live", lambda: is_live(server, name, sender), 10)
+        out, _ = run([sys.executable, HERE / "rtc_client.py", "play", server.http(f"/live/{name}.whep"), "20"], 40)
+        got = json.loads(out.decode().strip().splitlines()[-1])
+        if got["pictures"] < 75 or got["sounds"] < 75 or got["size"] != [320, 180] or not got["ordered"]:
+            raise Failure(json.dumps(got))
+    return f"{got['pictures']} pictures, {got['sounds']} sounds"
 
 
 case("Chromium plays WHEP with G.711", weight=4, seconds=60)(chromium("whep", "pcma"))
@@ -214,4 +241,6 @@ case("from camera to Chromium by WHEP in half a second", weight=4, seconds=60)(d
 case("aiortc plays WHEP", weight=2, seconds=60)(aiortc_plays)
 case("aiortc publishes by WHIP", weight=2, seconds=60)(aiortc_publishes)
 case("Chromium publishes its camera by WHIP", weight=4, seconds=60)(chromium_publishes)
-case("WHEP refuses B-frames with the reason", weight=3, seconds=60)(b_frames_are_refused)
+case("Chromium plays B-frames as plain H.264 by WHEP", weight=4, seconds=60)(b_frames_are_encoded_anew)
+case("aiortc plays H.265 as plain H.264 by WHEP", weight=2, seconds=60)(h265_is_encoded_anew)
+case("WHEP refuses B-frames with the reason where nothing is encoded", weight=3, seconds=60)(b_frames_are_refused)

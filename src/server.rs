@@ -28,6 +28,7 @@ use crate::runtime::task::Tasks;
 use crate::storage::{self, Shelf};
 use crate::store::Store;
 use crate::stream::access::{Access, Open};
+use crate::stream::tally::Tally;
 use crate::stream::{Registry, Unit};
 use crate::worker::record::shift::{self, Shift};
 use crate::worker::record::{self, Recorder};
@@ -78,7 +79,7 @@ impl Server {
         let shelf = open_shelf(&config, &store, &clock).await?;
         let stills = av::Stills::new(&config.av, &core);
         let snapshots = Snapshots::start(pictures(&config, (&store, &registry, &clock), &shelf, av::Stills::new(&config.av, &core)), &core);
-        let recorder = open_recorder(&config, (&registry, &store), shelf.clone(), &core).await?;
+        let recorder = open_recorder(&config, (&registry, &store, base.tally()), shelf.clone(), &core).await?;
         let shift = open_shift(&config, &registry, &store, &core)?;
 
         let rules = transcoding(&config, &registry, &store, &base);
@@ -96,7 +97,8 @@ impl Server {
             ready: readiness(&ready),
         };
         let http = Http::new(config.http.clone(), parts, &edges);
-        let parts = rtmp::Parts { registry: registry.clone(), sessions: sessions.clone(), pumps, access, tasks: edges.clone() };
+        let parts =
+            rtmp::Parts { registry: registry.clone(), sessions: sessions.clone(), pumps, access: access.clone(), tasks: edges.clone() };
         let rtmp = rtmp::listen(&config.rtmp, parts).await?;
         if let Some(listen) = rtmp.plain {
             tracing::info!(%listen, "RTMP: publish to and play from rtmp://{listen}/{{app}}/{{stream}}");
@@ -111,7 +113,7 @@ impl Server {
         let places = Places::new(&outside(&config), Ports { rtmp: rtmp_port, http: listening.port(), ..ports(&config) });
         let files = base.files(shelf.clone(), &places);
         let routes = http.shared(files.router());
-        let devices = open_gb28181(&config, (&registry, &sessions), &store, &clock, &edges).await?;
+        let devices = open_gb28181(&config, (&registry, &sessions, &access), &store, &clock, &edges).await?;
         let workers: api::start::Workers = (Arc::new(recorder.clone()), Arc::new(Album(snapshots)));
         let parts = (Arc::new(devices) as Arc<dyn plane::Devices>, Arc::new(files) as Arc<dyn plane::Files>, workers);
         let api = base.api(config.api.clone(), places, parts, console::front(&config.console), &core);
@@ -274,7 +276,7 @@ fn figures(shelf: &Shelf, snapshots: &Snapshots, recorder: &Recorder) -> http::F
 /// Opens the ports for GB28181 devices and their media.
 async fn open_gb28181(
     config: &Config,
-    (registry, sessions): (&Registry, &Sessions),
+    (registry, sessions, access): (&Registry, &Sessions, &Arc<dyn Access>),
     store: &Store,
     clock: &Clock,
     tasks: &Tasks,
@@ -285,18 +287,24 @@ async fn open_gb28181(
     let media = Media::start(parts).map_err(|e| format!("rtp.listen: {}: {e}", config.rtp.listen))?;
     tracing::info!(listen = %config.rtp.listen, "RTP: media of GB28181 devices, UDP and TCP");
     let (sip, settings) = (config.sip.clone(), config.gb28181.clone());
-    let parts = gb28181::Parts { sip, settings, media, store: store.clone(), registry, clock: clock.clone(), tasks: tasks.clone() };
+    let access = access.clone();
+    let parts = gb28181::Parts { sip, settings, media, store: store.clone(), registry, access, clock: clock.clone(), tasks: tasks.clone() };
     let handle = gb28181::start(parts).await?;
     tracing::info!(listen = ?handle.addresses(), "SIP: GB28181 devices register here, UDP and TCP");
     Ok(handle)
 }
 
 /// Starts to record what templates say, and goes on with what was ordered.
-async fn open_recorder(config: &Config, (registry, store): (&Registry, &Store), shelf: Shelf, tasks: &Tasks) -> Result<Recorder, String> {
+async fn open_recorder(
+    config: &Config,
+    (registry, store, tally): (&Registry, &Store, Tally),
+    shelf: Shelf,
+    tasks: &Tasks,
+) -> Result<Recorder, String> {
     let (settings, callbacks) = (config.record.clone(), config.callbacks.waiting);
     let room = Arc::new(Room(shelf.clone()));
     let (registry, store, domain) = (registry.clone(), store.clone(), outside(config).host);
-    let parts = record::Parts { settings, registry, store, shelf, room, domain, callbacks };
+    let parts = record::Parts { settings, registry, store, shelf, room, tally, domain, callbacks };
     Recorder::start(parts, tasks).await.map_err(|e| format!("recordings: {e}"))
 }
 
@@ -388,6 +396,7 @@ impl plane::Pictures for Album {
             done.map_err(|failed| match failed {
                 snapshot::Failed::Off | snapshot::Failed::NoKeyFrame(_) => plane::NoPicture::Off(format!("{failed}.")),
                 snapshot::Failed::Picture(NoPicture::Unfit(_)) => plane::NoPicture::Off(format!("{failed}.")),
+                snapshot::Failed::Store(crate::store::Error::Exceeded(exceeded)) => plane::NoPicture::Quota(exceeded),
                 failed => {
                     tracing::warn!(error = %failed, %stream, "no picture on demand");
                     plane::NoPicture::Failed("The picture could not be made or stored now.".to_owned())
@@ -421,6 +430,7 @@ impl Recorders for Recorder {
             self.record(order, lasting).await.map_err(|refused| match refused {
                 record::Refused::Nothing => api::error::Error::invalid("FileFormat", "must name at least one format"),
                 record::Refused::Store(error) => error.into(),
+                record::Refused::Quota(exceeded) => exceeded.into(),
                 record::Refused::Stopping => api::error::Error::unavailable(refused.to_string()),
             })
         })

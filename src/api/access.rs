@@ -2,14 +2,17 @@
 
 use super::book::{Book, Row};
 use super::plane::Media;
+use super::quota;
 use super::settings::Playback;
 use super::url;
 use crate::base::id::StreamKey;
 use crate::model::domain::Keys;
 use crate::model::group::{InProtocol, OutProtocol};
+use crate::model::quota::What;
 use crate::runtime::clock::Clock;
 use crate::store;
 use crate::stream::access::{Access, Act, Answer, Ask, Denied, Grant, Open};
+use crate::stream::tally::Tally;
 use std::sync::Arc;
 
 /// The gate.
@@ -22,12 +25,29 @@ pub struct Gate {
     play: Keys,
     push: Keys,
     open: Open,
+    tally: Tally,
+}
+
+/// What a gate decides by, beside what is known of streams.
+#[derive(Clone)]
+pub struct Rules {
+    /// Settings of signed URLs.
+    pub playback: Playback,
+    /// The keys that open play URLs.
+    pub play: Keys,
+    /// The keys that open push URLs.
+    pub push: Keys,
+    /// Streams that anybody may use, where no group of the API has their application.
+    pub open: Open,
+    /// What tenants have at once, against their quotas.
+    pub tally: Tally,
 }
 
 impl Gate {
-    /// The keys open signed URLs; `open` lists streams that anybody may use, where no group of the API has their application.
-    pub fn new(book: Book, media: Arc<dyn Media>, clock: Clock, playback: Playback, play: Keys, push: Keys, open: Open) -> Gate {
-        Gate { book, media, clock, playback, play, push, open }
+    /// Over what is known of streams.
+    pub fn new(book: Book, media: Arc<dyn Media>, clock: Clock, rules: Rules) -> Gate {
+        let Rules { playback, play, push, open, tally } = rules;
+        Gate { book, media, clock, playback, play, push, open, tally }
     }
 
     async fn decide(&self, ask: Ask<'_>) -> Result<Grant, Denied> {
@@ -38,6 +58,7 @@ impl Gate {
             return Ok(Grant::default());
         }
         match ask.act {
+            Act::Publish if ask.protocol == "gb28181" => self.called(ask).await,
             Act::Publish => self.publish(ask).await,
             Act::Play => self.play(ask).await,
         }
@@ -63,13 +84,38 @@ impl Gate {
             Row { forbidden: true, .. } => "the stream is forbidden",
             Row { in_protocol: InProtocol::Gb28181, .. } => "the stream comes from a device: it cannot be pushed",
             _ if !ask.protocol.starts_with("rtmp") && ask.protocol != "webrtc" => "the stream is pushed by RTMP or WHIP",
-            _ => return Ok(Grant::default()),
+            _ => return self.place(&row, What::Streams, ask.key),
         };
         Err(Denied::Forbidden(format!("{}: {why}", ask.key)))
     }
 
+    /// A device that is called for a stream of its own, or for a playback of it.
+    async fn called(&self, ask: Ask<'_>) -> Result<Grant, Denied> {
+        let row = match self.book.row(ask.key).await.map_err(unavailable)? {
+            Some(row) => Some(row),
+            None => self.behind(ask.key).await?.map(|(row, _)| row),
+        };
+        match row {
+            Some(row) => self.place(&row, What::Streams, ask.key),
+            None => Ok(Grant::default()),
+        }
+    }
+
+    /// A place in the owner's quota.
+    fn place(&self, row: &Row, what: What, key: &StreamKey) -> Result<Grant, Denied> {
+        let exceeded = |exceeded| Denied::Quota(key.clone(), exceeded);
+        let place = self.tally.take(row.owner, what, key, row.quota).map_err(exceeded)?;
+        if what == What::Viewers && row.quota.of(What::Bandwidth).is_some() {
+            // With the newcomer, whose place is taken: no two pass by not seeing each other.
+            let used = quota::bandwidth(&*self.media, &self.tally, row.owner);
+            row.quota.room(What::Bandwidth, used, 0).map_err(exceeded)?;
+        }
+        Ok(Grant::with(place))
+    }
+
     async fn play(&self, ask: Ask<'_>) -> Result<Grant, Denied> {
-        self.signed(&ask, self.playback.auth, &self.play)?;
+        // A pass was given out with permission.
+        self.signed(&ask, self.playback.auth && ask.protocol != "hls-pass", &self.play)?;
         let row = self.known(ask.key).await?;
         if let Some(why) = row.shut() {
             return Err(Denied::Forbidden(format!("{}: {why}", ask.key)));
@@ -78,7 +124,9 @@ impl Gate {
             Some(way) if !row.out_protocols.has(way) => {
                 Err(Denied::Forbidden(format!("{}: the stream's group does not allow {way}", ask.key)))
             }
-            _ => Ok(Grant::default()),
+            // These come request by request and are no players.
+            _ if matches!(ask.protocol, "jpg" | "hls-past") => Ok(Grant::default()),
+            _ => self.place(&row, What::Viewers, ask.key),
         }
     }
 
@@ -87,14 +135,19 @@ impl Gate {
         if let Some(row) = self.book.row(key).await.map_err(unavailable)? {
             return Ok(row);
         }
-        let (base, rule) = key.name().split_once('_').ok_or_else(|| unknown(key))?;
-        let base = StreamKey::new(key.app(), base).map_err(|_| unknown(key))?;
-        let row = self.book.row(&base).await.map_err(unavailable)?.ok_or_else(|| unknown(key))?;
+        let (row, rule) = self.behind(key).await?.ok_or_else(|| unknown(key))?;
         // Only we publish under such a name, so what is live there is an output; a rule that is bound is made on demand.
         match self.media.live(key).is_some() || self.book.rule(row.id, rule).await.map_err(unavailable)? {
             true => Ok(row),
             false => Err(unknown(key)),
         }
+    }
+
+    /// The stream that an output of ours is made of, by its name, and what the name says of the output.
+    async fn behind<'a>(&self, key: &'a StreamKey) -> Result<Option<(Arc<Row>, &'a str)>, Denied> {
+        let Some((base, rule)) = key.name().split_once('_') else { return Ok(None) };
+        let Ok(base) = StreamKey::new(key.app(), base) else { return Ok(None) };
+        Ok(self.book.row(&base).await.map_err(unavailable)?.map(|row| (row, rule)))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::base::id::StreamKey;
 use crate::model::group::{InProtocol, OutProtocols};
 use crate::model::id::{GroupId, StreamId, TenantId};
+use crate::model::quota::Quota;
 use crate::model::template::Body;
 use crate::model::tenant::Status;
 use crate::runtime::clock::Clock;
@@ -38,6 +39,8 @@ pub struct Row {
     pub active: bool,
     /// Whether it was forbidden.
     pub forbidden: bool,
+    /// What its owner may have at most.
+    pub quota: Quota,
 }
 
 impl Row {
@@ -105,6 +108,7 @@ impl Book {
             enabled: door.group.enabled,
             active: door.tenant.status == Status::Active,
             forbidden: door.stream.forbidden,
+            quota: door.tenant.quota,
         });
         if self.0.rows.len() >= KEPT {
             self.0.rows.clear();

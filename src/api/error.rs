@@ -1,5 +1,6 @@
 //! What an action answers when it cannot do what it was asked: a kind, a code and a message. HTTP belongs to the dispatcher.
 
+use crate::model::quota::Exceeded;
 use crate::store;
 use std::borrow::Cow;
 
@@ -137,6 +138,18 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl From<Exceeded> for Error {
+    fn from(exceeded: Exceeded) -> Error {
+        Error::quota(exceeded.what.noun(), sentence(&exceeded.to_string()))
+    }
+}
+
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), chars.as_str()))
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Error {
         match error {
@@ -149,6 +162,7 @@ impl From<store::Error> for Error {
             store::Error::Quota { what, limit } => {
                 Error::new(Kind::Conflict, "QuotaExceeded", format!("The limit of {limit} {what} is reached."))
             }
+            store::Error::Exceeded(exceeded) => exceeded.into(),
             store::Error::Unavailable(detail) => {
                 tracing::warn!(%detail, "the store failed");
                 Error::unavailable("The store does not answer now; try again later.")

@@ -39,6 +39,7 @@ pub mod pull;
 pub mod push;
 pub mod query;
 pub mod question;
+pub mod quota;
 pub mod record;
 pub mod recorder;
 pub mod reference;
@@ -82,6 +83,7 @@ pub const NOUNS: &[action::Noun] = &[
     usage::ACTIONS,
     charging::ACTIONS,
     mts::ACTIONS,
+    quota::ACTIONS,
     directory::ACTIONS,
     ptz::ACTIONS,
     order::ACTIONS,

@@ -4,9 +4,12 @@ use super::action::{Action, Who};
 use super::context::Context;
 use super::cut;
 use super::error::Error;
+use super::param::Patch;
+use super::quota::{self, Limit};
 use super::reply::Done;
 use super::value::AccessInfo;
 use crate::model::id::UserId;
+use crate::model::quota::What;
 use crate::model::tenant;
 use crate::store;
 use crate::{action, actions, reply};
@@ -14,8 +17,9 @@ use crate::{action, actions, reply};
 actions!["Tenants", "订购": CreateMtsService, SuspendMtsService, RenewMtsService, DeleteMtsService, GetMtsServiceStatus];
 
 action! {
-    /// Opens the service for a tenant and gives it a key, whose secret is told this once.
-    /// zh: 创建服务，返回用户密钥（密钥仅此一次返回）。
+    /// Opens the service for a tenant and gives it a key, whose secret is told this once. Quotas may be given at once; see
+    /// SetTenantQuota.
+    /// zh: 创建服务，返回用户密钥（密钥仅此一次返回）；可同时设置配额，参见SetTenantQuota。
     pub struct CreateMtsService {
         /// The key pair of the tenant's buckets.
         /// zh: 对象存储密钥对信息。
@@ -23,6 +27,27 @@ action! {
         /// The tenant's id.
         /// zh: 用户ID。
         "UserId" user: UserId,
+        /// Most groups.
+        /// zh: 空间数上限。
+        "Groups" groups: Patch<Limit>,
+        /// Most devices in all groups.
+        /// zh: 设备数上限（全部空间）。
+        "Devices" devices: Patch<Limit>,
+        /// Most streams that are sent at once.
+        /// zh: 并发接入流数上限。
+        "Streams" streams: Patch<Limit>,
+        /// Most players at once.
+        /// zh: 并发播放人数上限。
+        "Viewers" viewers: Patch<Limit>,
+        /// Most streams that are recorded at once.
+        /// zh: 并发录制路数上限。
+        "Recordings" recordings: Patch<Limit>,
+        /// Most bits a second that players take.
+        /// zh: 播放带宽上限，单位bit/s。
+        "Bandwidth" bandwidth: Patch<Limit>,
+        /// Most bytes of recordings and pictures that are kept.
+        /// zh: 录像与截图存储上限，单位B。
+        "Storage" storage: Patch<Limit>,
     }
 }
 
@@ -95,7 +120,16 @@ impl Action for CreateMtsService {
     const WHO: Who = Who::Operator;
 
     async fn run(self, cx: &Context) -> Result<NewTenant, Error> {
-        let (tenant, key) = cx.store().create_tenant(self.user).await?;
+        let limits = quota::changes([
+            (What::Groups, self.groups),
+            (What::Devices, self.devices),
+            (What::Streams, self.streams),
+            (What::Viewers, self.viewers),
+            (What::Recordings, self.recordings),
+            (What::Bandwidth, self.bandwidth),
+            (What::Storage, self.storage),
+        ]);
+        let (tenant, key) = cx.store().create_tenant_with(self.user, limits).await?;
         cx.store().put_bucket_key(tenant.id, "", "", &self.access.into()).await?;
         Ok(NewTenant { user: tenant.user.to_string(), key_id: key.id, secret: key.secret.0 })
     }

@@ -4,6 +4,7 @@ use super::action::Boxed;
 use super::error::{Error, Kind};
 use crate::base::id::StreamKey;
 use crate::model::id::{DeviceId, GbId, GroupId, RecordingId, StreamId, UpperId};
+use crate::model::quota::Exceeded;
 use crate::model::record::{self, Record};
 use crate::model::recording::{self, Running};
 use crate::model::time::Time;
@@ -101,6 +102,9 @@ pub enum Refusal {
     /// No such playback is open.
     #[error("no such playback is open: open it with DescribeStreamURL")]
     NotOpen,
+    /// The quota of the device's owner is used up.
+    #[error("{0}")]
+    Quota(Exceeded),
     /// The service that talks to devices is not there or overloaded.
     #[error("{0}")]
     Unavailable(String),
@@ -115,6 +119,7 @@ impl From<Refusal> for Error {
             Refusal::Busy(_) => Error::status("Device", format!("{why}.")),
             Refusal::Timeout => Error::new(Kind::Timeout, "DeviceTimeout", why),
             Refusal::Refused { .. } | Refusal::Unsupported(_) => Error::new(Kind::Refused, "DeviceRefused", why),
+            Refusal::Quota(exceeded) => exceeded.into(),
             Refusal::Unavailable(_) => Error::unavailable(why),
         }
     }
@@ -358,6 +363,8 @@ pub trait Files: Send + Sync {
 pub enum NoPicture {
     /// Nobody sends the stream, or it has no video.
     Off(String),
+    /// The owner's quota is used up.
+    Quota(Exceeded),
     /// It could not be made or stored now.
     Failed(String),
 }
@@ -366,6 +373,7 @@ impl From<NoPicture> for Error {
     fn from(none: NoPicture) -> Error {
         match none {
             NoPicture::Off(why) => Error::status("Stream", why),
+            NoPicture::Quota(exceeded) => exceeded.into(),
             NoPicture::Failed(why) => Error::unavailable(why),
         }
     }

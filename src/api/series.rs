@@ -1,16 +1,18 @@
 //! Counters over time: ranges that are checked, intervals that are all there, also those with nothing in them.
 
 use super::error::Error;
-use crate::model::id::{StreamId, TenantId};
+use crate::model::id::{GroupId, StreamId, TenantId};
 use crate::model::tenant::Scope;
 use crate::model::time::Time;
 use crate::model::usage::{Sums, Total};
 use crate::store::{MINUTE, Store, TotalOf, UsageFilter};
+use std::collections::{HashMap, HashSet};
 
 /// A day, in seconds.
 pub const DAY: i64 = 86_400;
 /// The finest interval of statistics, in seconds.
 pub const FIVE_MINUTES: i64 = 300;
+const HOUR: i64 = 3600;
 
 /// A range of time, checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,12 +64,36 @@ pub async fn totals(store: &Store, of: TotalOf, range: Range, step: i64) -> Resu
     Ok(filled(range, step, found.into_iter().map(|total| (total.at, total.sums))))
 }
 
-/// The same of a single stream, every five minutes. What is not old is made from minutes, which are there at once.
-pub async fn stream(store: &Store, scope: Scope, stream: StreamId, range: Range, now: i64) -> Result<Vec<(Time, Sums)>, Error> {
-    let fine = if range.from.as_secs() >= now - DAY { MINUTE } else { FIVE_MINUTES };
-    let filter = UsageFilter { group: None, stream: Some(stream), from: range.from.floor(FIVE_MINUTES), to: range.to };
-    let found = store.usage_series(scope, fine, filter).await?;
-    Ok(filled(range, FIVE_MINUTES, found.into_iter()))
+/// The same of a single stream in a group, every five minutes. What is not old is made from minutes, which are there at once; of what
+/// is so old that its five minutes were forgotten, each five minutes are their hour's, whose rates are then the hour's means.
+pub async fn stream(
+    store: &Store,
+    scope: Scope,
+    (group, stream): (GroupId, StreamId),
+    range: Range,
+    now: i64,
+) -> Result<Vec<(Time, Sums)>, Error> {
+    let read = async |span, from, to| {
+        let filter = UsageFilter { group: Some(group), stream: Some(stream), from, to };
+        store.usage_series(scope, span, filter).await
+    };
+    if range.from.as_secs() >= now - DAY {
+        let found = read(MINUTE, range.from.floor(FIVE_MINUTES), range.to).await?;
+        return Ok(filled(range, FIVE_MINUTES, found.into_iter()));
+    }
+    // Whole hours, so that an hour whose five minutes are gone can be told from one in which there was nothing.
+    let (from, to) = (range.from.floor(HOUR), Time(range.to.0.saturating_sub(1)).floor(HOUR));
+    let to = Time(to.0.saturating_add(HOUR * 1000));
+    let found = read(FIVE_MINUTES, from, to).await?;
+    let known: HashSet<Time> = found.iter().map(|(at, _)| at.floor(HOUR)).collect();
+    let forgotten: HashMap<Time, Sums> = read(HOUR, from, to).await?.into_iter().filter(|(hour, _)| !known.contains(hour)).collect();
+    let mut rows = filled(range, FIVE_MINUTES, found.into_iter());
+    for (at, sums) in &mut rows {
+        if let Some(hour) = forgotten.get(&at.floor(HOUR)) {
+            *sums = *hour;
+        }
+    }
+    Ok(rows)
 }
 
 fn filled(range: Range, step: i64, found: impl Iterator<Item = (Time, Sums)>) -> Vec<(Time, Sums)> {
@@ -89,6 +115,15 @@ pub async fn whole(store: &Store, tenant: TenantId, range: Range) -> Result<Tota
         if let Some(total) = store.total(TotalOf::Tenant(tenant), span, from, to).await? {
             all.add(&total);
         }
+    }
+    Ok(all)
+}
+
+/// What a tenant or a group had in the range, in spans that are each as long as they can be within its day, oldest first.
+pub async fn pieces(store: &Store, of: TotalOf, range: Range) -> Result<Vec<Total>, Error> {
+    let mut all = Vec::new();
+    for (span, from, to) in range.pieces() {
+        all.extend(store.totals(of, span, from, to).await?);
     }
     Ok(all)
 }

@@ -11,6 +11,7 @@ use super::{NOUNS, dispatch, openapi, reference};
 use crate::model::domain::Keys;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
+use crate::stream::tally::Tally;
 use axum::Router;
 use axum::http::header;
 use axum::routing::{any, get};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub recorders: Arc<dyn Recorders>,
     /// Who takes pictures.
     pub pictures: Arc<dyn Pictures>,
+    /// What tenants have at once: shared with the [`Gate`](super::access::Gate).
+    pub tally: Tally,
     /// The keys that sign play URLs.
     pub play_keys: Keys,
     /// The keys that sign push URLs.
@@ -125,6 +128,11 @@ impl Api {
     /// Who takes pictures.
     pub fn pictures(&self) -> &dyn Pictures {
         &*self.0.parts.pictures
+    }
+
+    /// What tenants have at once.
+    pub fn tally(&self) -> &Tally {
+        &self.0.parts.tally
     }
 
     /// The keys that sign play URLs.

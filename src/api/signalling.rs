@@ -26,6 +26,7 @@ impl From<Failure> for Refusal {
             Failure::Stopped => Refusal::Unavailable("it was stopped meanwhile".to_owned()),
             Failure::Restarted => Refusal::Unavailable("the device restarted meanwhile".to_owned()),
             Failure::Finished => Refusal::Unavailable("the recording is over".to_owned()),
+            Failure::Quota(exceeded) => Refusal::Quota(exceeded),
             Failure::Unavailable(why) => Refusal::Unavailable(why),
         }
     }

@@ -1,7 +1,7 @@
 //! Puts the API together in the order in which a server starts: first who may publish and play, then, when the ports are
 //! known, the API itself.
 
-use super::access::Gate;
+use super::access::{Gate, Rules};
 use super::book::Book;
 use super::files::{self, Stored};
 use super::live::{Callbacks, Follower};
@@ -19,6 +19,7 @@ use crate::storage::Shelf;
 use crate::store::{self, Store};
 use crate::stream::Registry;
 use crate::stream::access::Open;
+use crate::stream::tally::Tally;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub struct Base {
     play: Keys,
     push: Keys,
     open: Open,
+    tally: Tally,
 }
 
 /// The ports that are listened on, where a configuration says nothing else about the way from outside.
@@ -93,7 +95,7 @@ impl Base {
         });
         let follower = Follower::new(store.clone(), book.clone(), media.clone(), clock.clone(), callbacks);
         tasks.spawn("api: follow the streams", follower.run(registry, tasks.stopping()));
-        Ok(Base { store, clock, book, media, playback, play, push, open })
+        Ok(Base { store, clock, book, media, playback, play, push, open, tally: Tally::default() })
     }
 
     /// Every stream has an output of this transcode rule, without a template.
@@ -103,8 +105,13 @@ impl Base {
 
     /// Who may publish and play.
     pub fn gate(&self) -> Gate {
-        let Base { clock, book, media, playback, play, push, open, .. } = self.clone();
-        Gate::new(book, media, clock, playback, play, push, open)
+        let Base { clock, book, media, playback, play, push, open, tally, .. } = self.clone();
+        Gate::new(book, media, clock, Rules { playback, play, push, open, tally })
+    }
+
+    /// What tenants have at once, for those who count beside the gate.
+    pub fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     /// The stored files, when the ports are known.
@@ -129,7 +136,7 @@ impl Base {
         front: Option<Router>,
         tasks: &Tasks,
     ) -> Api {
-        let Base { store, clock, book, media, playback, play, push, .. } = self;
+        let Base { store, clock, book, media, playback, play, push, tally, .. } = self;
         let (play_keys, push_keys) = (play, push);
         let api = Api::new(Parts {
             settings,
@@ -141,6 +148,7 @@ impl Base {
             files,
             recorders,
             pictures,
+            tally,
             play_keys,
             push_keys,
             clock,

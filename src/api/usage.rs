@@ -1,13 +1,14 @@
 //! Usage statistics: what came in, what went out, what was stored; for a group, over a range of time.
 
 use super::action::Action;
-use super::context::Context;
+use super::context::{Context, number};
 use super::error::Error;
-use super::series::{self, DAY, FIVE_MINUTES, Range};
+use super::series::{self, DAY, Range};
 use super::value::{Id, RecordFormat};
+use crate::model::id::{GroupId, TenantId};
 use crate::model::time::Time;
 use crate::model::usage::Sums;
-use crate::store::TotalOf;
+use crate::store::{self, TotalOf};
 use crate::{action, actions, reply};
 
 actions![
@@ -17,8 +18,9 @@ actions![
 ];
 
 action! {
-    /// Tells the frame and bit rates of one stream every five minutes, newest first; over six hours at most.
-    /// zh: 查询单路流的帧率与码率，按5分钟粒度统计，最大时间跨度6小时。
+    /// Tells the frame and bit rates of one stream every five minutes, newest first; over six hours at most. What is older than
+    /// usage.keep_details (93 days) is told by the means of whole hours.
+    /// zh: 查询单路流的帧率与码率，按5分钟粒度统计，最大时间跨度6小时；早于usage.keep_details（93天）的按小时均值返回。
     pub struct DescribeUsageStatUpVideoAudioInfo {
         /// The group's id.
         /// zh: 空间ID。
@@ -76,8 +78,8 @@ macro_rules! range_action {
         action! {
             $(#[doc = $doc])+
             pub struct $name {
-                /// The group's id.
-                /// zh: 空间ID。
+                /// The group's id; also of one that was deleted.
+                /// zh: 空间ID，已删除的空间也可查询。
                 "GroupId" group: Id,
                 /// Where the range begins.
                 /// zh: 起始时间。
@@ -293,12 +295,25 @@ series! {
 /// The longest range of most statistics, in seconds.
 const MOST: i64 = 90 * DAY;
 
+/// Whose usage is asked for: a group's, or that of one that is no more, whose past stays billable.
+async fn of_group(cx: &Context, id: &Id) -> Result<(GroupId, TenantId), Error> {
+    let group = number(id, "Group")?;
+    match cx.store().group(cx.scope(), group).await {
+        Ok(group) => Ok((group.id, group.owner)),
+        Err(store::Error::NotFound { .. }) => match cx.store().owner_of_used_group(cx.scope(), group).await? {
+            Some(owner) => Ok((group, owner)),
+            None => Err(Error::not_found("Group", &id.0)),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// What a group counted in every interval, and how long the intervals are.
 async fn counted(cx: &Context, group: &Id, from: Time, to: Time, step: Option<i64>) -> Result<(Vec<(Time, Sums)>, i64), Error> {
     let range = Range::new(from, to, MOST)?;
-    let group = cx.group(group).await?;
+    let (group, owner) = of_group(cx, group).await?;
     let step = step.unwrap_or_else(|| range.step());
-    Ok((series::totals(cx.store(), TotalOf::Group(group.id, group.owner), range, step).await?, step))
+    Ok((series::totals(cx.store(), TotalOf::Group(group, owner), range, step).await?, step))
 }
 
 impl Action for DescribeUsageStatUpVideoAudioInfo {
@@ -306,12 +321,18 @@ impl Action for DescribeUsageStatUpVideoAudioInfo {
 
     async fn run(self, cx: &Context) -> Result<Rates, Error> {
         let range = Range::new(self.from, self.to, 6 * 3600)?;
-        let group = cx.group(&self.group).await?;
-        let stream = cx.stream(&self.stream).await?;
-        if stream.group != group.id {
+        let (group, _) = of_group(cx, &self.group).await?;
+        let stream = number(&self.stream, "Stream")?;
+        let there = match cx.store().stream(cx.scope(), stream).await {
+            Ok(stream) => stream.group == group,
+            Err(store::Error::NotFound { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        // One that moved, or is gone, has what it used in this group.
+        if !there && !cx.store().was_used(cx.scope(), group, stream).await? {
             return Err(Error::not_found("Stream", &self.stream.0));
         }
-        let rows = series::stream(cx.store(), cx.scope(), stream.id, range, cx.now()).await?;
+        let rows = series::stream(cx.store(), cx.scope(), (group, stream), range, cx.now()).await?;
         let rate = |(at, sums): (Time, Sums)| {
             // Rates are over the time that the stream ran.
             let per_second = |n: i64| if sums.live_ms > 0 { n as f64 * 1000.0 / sums.live_ms as f64 } else { 0.0 };
@@ -331,9 +352,9 @@ impl Action for DescribeUsageStatUpPeakPublishStreamData {
 
     async fn run(self, cx: &Context) -> Result<Peaks, Error> {
         let range = Range::new(self.from, self.to, MOST)?;
-        let group = cx.group(&self.group).await?;
-        let of = TotalOf::Group(group.id, group.owner);
-        let points = cx.store().totals(of, FIVE_MINUTES, range.from.floor(FIVE_MINUTES), range.to).await?;
+        let (group, owner) = of_group(cx, &self.group).await?;
+        let of = TotalOf::Group(group, owner);
+        let points = series::pieces(cx.store(), of, range).await?;
         let day = |start: Time| {
             let end = start.as_secs() + DAY;
             let of_day = points.iter().filter(|point| (start.as_secs()..end).contains(&point.at.as_secs()));

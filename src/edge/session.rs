@@ -5,6 +5,7 @@ use crate::base::id::{SessionId, StreamKey};
 use crate::base::pii::Pii;
 use crate::media::time::Timestamp;
 use crate::runtime::clock::Clock;
+use crate::stream::access::Grant;
 use dashmap::DashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,6 +138,8 @@ pub struct Session {
     sessions: Sessions,
     live: Arc<Live>,
     span: tracing::Span,
+    /// What it was let in with, until it ends.
+    grant: Grant,
     closed: bool,
 }
 
@@ -163,7 +166,7 @@ impl Sessions {
         });
         self.0.live.insert(id, live.clone());
         let span = tracing::info_span!("session", session = id.0, proto = protocol, peer = %Pii(peer), stream = tracing::field::Empty);
-        Session { sessions: self.clone(), live, span, closed: false }
+        Session { sessions: self.clone(), live, span, grant: Grant::default(), closed: false }
     }
 
     /// How many sessions there are.
@@ -223,6 +226,14 @@ impl Sessions {
         });
         sent.retain(|(.., bytes)| *bytes > 0);
         sent
+    }
+
+    /// Bytes of a stream that somebody took without a session, as of its past; [`Sessions::take_sent`] tells them.
+    pub fn sent(&self, key: &StreamKey, protocol: &'static str, bytes: u64) {
+        let ended = &self.0.ended;
+        if bytes > 0 && ended.len() < ENDED {
+            *ended.entry((key.clone(), protocol)).or_default() += bytes;
+        }
     }
 
     fn totals(&self, protocol: &'static str, role: Role) -> Arc<Totals> {
@@ -309,6 +320,11 @@ impl Session {
         }
     }
 
+    /// It was let in: what it holds is given back when it ends.
+    pub fn admitted(&mut self, grant: Grant) {
+        self.grant = grant;
+    }
+
     /// So many bytes came from the peer.
     pub fn read(&self, bytes: usize) {
         add(&self.live.counters.read, bytes as u64);
@@ -356,14 +372,12 @@ impl Session {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        let Inner { clock, live, ended, .. } = &*self.sessions.0;
+        drop(std::mem::take(&mut self.grant));
+        let Inner { clock, live, .. } = &*self.sessions.0;
         live.remove(&self.live.id);
         let info = self.live.info();
         if let Some((Role::Play, key)) = self.live.what.get() {
-            let untold = self.live.untold();
-            if untold > 0 && ended.len() < ENDED {
-                *ended.entry((key.clone(), self.live.protocol)).or_default() += untold;
-            }
+            self.sessions.sent(key, self.live.protocol, self.live.untold());
         }
         let totals = self.sessions.totals(info.protocol, info.role);
         add_shared(&totals.read, info.read);

@@ -17,6 +17,7 @@ pub mod license;
 pub mod page;
 pub mod path;
 pub mod position;
+pub mod quota;
 pub mod record;
 pub mod recording;
 pub mod stream;

@@ -2,6 +2,7 @@
 
 use crate::base::pii::Secret;
 use crate::model::id::{TenantId, UserId};
+use crate::model::quota::Quota;
 use crate::model::time::Time;
 
 /// What a tenant's service is in, numbered as `GetMtsServiceStatus` answers.
@@ -45,6 +46,8 @@ pub struct Tenant {
     pub status: Status,
     /// When it was opened first.
     pub created: Time,
+    /// What it may have at most.
+    pub quota: Quota,
 }
 
 /// The operator's own tenant.

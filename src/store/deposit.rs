@@ -169,20 +169,26 @@ impl Store {
                 }
                 forget_parts(tx, deposit.id).await?;
                 let Draft { place, replaces, record, callback, size, .. } = deposit.draft;
+                let mut stored = record::Stored::default();
                 if replaces {
                     let old = Where::default().is("bucket", &place.bucket).is("object", &place.object).is("endpoint", &place.endpoint);
                     let rows = tx.all(old.sql("SELECT id FROM records", "")).await?;
                     let ids = rows.iter().map(|row| row.get("id")).collect::<Result<Vec<_>>>()?;
-                    record::delete(tx, &ids).await?;
+                    record::delete(tx, &ids, &mut stored).await?;
                 }
-                let Some(draft) = record else { return Ok(None) };
-                let made = record::insert(tx, &store, vec![RecordDraft { place, size: size.max(draft.size), ..draft }]).await?.pop();
+                let Some(draft) = record else {
+                    stored.note(tx).await?;
+                    return Ok(None);
+                };
+                let draft = RecordDraft { place, size: size.max(draft.size), ..draft };
+                let made = record::insert(tx, &store, vec![draft], &mut stored).await?.pop();
                 if let Some(callback) = callback {
                     let dropped = callback::queue(tx, &store, vec![callback], callbacks).await?;
                     if dropped > 0 {
                         tracing::warn!("too many callbacks wait: that of a stored file was dropped");
                     }
                 }
+                stored.note(tx).await?;
                 Ok(made)
             })
         });

@@ -5,12 +5,13 @@ use super::db::Backend;
 use super::error::{Error, Noun, Result};
 use super::list::{List, Order, SortColumns};
 use super::sql::{Row, Rows, Where, sql};
-use super::{Change, Conn, Store, Tx};
+use super::{Change, Conn, Store, Tx, quota};
 use crate::model::binding::InstanceType;
 use crate::model::channel::Info;
 use crate::model::device::{self, Device, Draft, Filter, Kind, Registration, Stats, Status};
 use crate::model::id::{DeviceId, DirectoryId, GbId, GroupId, TenantId};
 use crate::model::page::{Page, Paged, Sort};
+use crate::model::quota::What;
 use crate::model::stream;
 use crate::model::tenant::Scope;
 use crate::model::time::Time;
@@ -90,6 +91,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let group = store.find_group(tx, scope, draft.group, "").await?;
+                quota::room(tx, group.owner, What::Devices).await?;
                 let device = Device {
                     id,
                     owner: group.owner,

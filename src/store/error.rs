@@ -1,5 +1,6 @@
 //! What can go wrong in the store, sorted by what the caller does about it.
 
+use crate::model::quota::Exceeded;
 use std::fmt;
 
 /// What kind of object is meant.
@@ -83,6 +84,9 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// A tenant's quota is used up.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
     /// The database cannot be reached, is full, or refuses for a reason of its own.
     #[error("the database failed: {0}")]
     Unavailable(String),

@@ -3,12 +3,13 @@
 use super::error::{Error, Noun, Result};
 use super::list::{List, Order, SortColumns};
 use super::sql::{Row, Where, sql};
-use super::{Change, Conn, Store, Tx};
+use super::{Change, Conn, Store, Tx, quota};
 use crate::model::binding::InstanceType;
 use crate::model::device::Kind;
 use crate::model::group::{Draft, Filter, Group, InProtocol, Stats};
 use crate::model::id::{GbId, GroupId};
 use crate::model::page::{Page, Paged, Sort};
+use crate::model::quota::What;
 use crate::model::tenant::Scope;
 use std::collections::HashMap;
 
@@ -38,6 +39,7 @@ impl Store {
         let owner = scope.owner();
         self.write(move |tx| {
             Box::pin(async move {
+                quota::room(tx, owner, What::Groups).await?;
                 let gb_id = match (draft.in_protocol, draft.gb_id) {
                     (InProtocol::Rtmp, _) => None,
                     (InProtocol::Gb28181, Some(code)) => Some(code),

@@ -18,6 +18,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (7, "license", include_str!("migrations/0007_license.sql")),
     (8, "cloud", include_str!("migrations/0008_cloud.sql")),
     (9, "nonces", include_str!("migrations/0009_nonces.sql")),
+    (10, "quotas", include_str!("migrations/0010_quotas.sql")),
     (13, "recordings", include_str!("migrations/0013_recordings.sql")),
     (14, "parts", include_str!("migrations/0014_parts.sql")),
 ];

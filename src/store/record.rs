@@ -6,7 +6,7 @@
 use super::error::{Error, Noun, Result};
 use super::sql::{Row, Rows, Sql, Value, Where, sql};
 use super::{Conn, Store, Tx};
-use crate::model::id::{RecordId, RecordingId};
+use crate::model::id::{RecordId, RecordingId, TenantId};
 use crate::model::page::{Page, Paged};
 use crate::model::record::{Draft, Filter, Format, Kind, Place, Record};
 use crate::model::tenant::Scope;
@@ -22,7 +22,15 @@ impl Store {
     /// Writes records of finished objects.
     pub async fn add_records(&self, drafts: Vec<Draft>) -> Result<Vec<Record>> {
         let store = self.clone();
-        let records = self.write(move |tx| Box::pin(async move { insert(tx, &store, drafts).await })).await?;
+        let write = self.write(move |tx| {
+            Box::pin(async move {
+                let mut stored = Stored::default();
+                let records = insert(tx, &store, drafts, &mut stored).await?;
+                stored.note(tx).await?;
+                Ok(records)
+            })
+        });
+        let records = write.await?;
         records.iter().for_each(|record| self.count_stored(record));
         Ok(records)
     }
@@ -95,14 +103,36 @@ impl Store {
         let mut gone = 0;
         for portion in ids.chunks(1000) {
             let portion = portion.to_vec();
-            gone += self.write(move |tx| Box::pin(async move { delete(tx, &portion).await })).await?;
+            let delete = self.write(move |tx| {
+                Box::pin(async move {
+                    let mut stored = Stored::default();
+                    let gone = delete(tx, &portion, &mut stored).await?;
+                    stored.note(tx).await?;
+                    Ok(gone)
+                })
+            });
+            gone += delete.await?;
         }
         Ok(gone)
     }
 }
 
+/// What a transaction adds to the bytes that tenants have stored.
+#[derive(Default)]
+pub(super) struct Stored(BTreeMap<TenantId, i64>);
+
+impl Stored {
+    /// Writes it down: the last thing that a transaction does with records, so that all lock in the same order.
+    pub(super) async fn note(self, tx: &mut Tx) -> Result<()> {
+        for (owner, bytes) in self.0.into_iter().filter(|(_, bytes)| *bytes != 0) {
+            tx.execute(sql("UPDATE tenants SET stored = stored + $2 WHERE id = $1").bind(owner).bind(bytes)).await?;
+        }
+        Ok(())
+    }
+}
+
 /// Writes records in a transaction.
-pub(super) async fn insert(tx: &mut Tx, store: &Store, drafts: Vec<Draft>) -> Result<Vec<Record>> {
+pub(super) async fn insert(tx: &mut Tx, store: &Store, drafts: Vec<Draft>, stored: &mut Stored) -> Result<Vec<Record>> {
     let (mut rows, mut days) = (Rows::new(18), BTreeMap::<_, (i64, i64)>::new());
     let number = |d| Record::of(RecordId(store.next_id()), d);
     let records: Vec<Record> = drafts.into_iter().map(number).collect();
@@ -148,15 +178,17 @@ pub(super) async fn insert(tx: &mut Tx, store: &Store, drafts: Vec<Draft>) -> Re
     for statement in rows.into_iter().chain(counts) {
         tx.execute(statement).await?;
     }
+    records.iter().for_each(|r| *stored.0.entry(r.owner).or_default() += i64::try_from(r.size).unwrap_or(i64::MAX));
     Ok(records)
 }
 
 /// Deletes records in a transaction.
-pub(super) async fn delete(tx: &mut Tx, ids: &[RecordId]) -> Result<u64> {
+pub(super) async fn delete(tx: &mut Tx, ids: &[RecordId], stored: &mut Stored) -> Result<u64> {
     let query = Where::default().one_of("id", ids.iter().copied());
-    let rows = tx.all(query.sql("DELETE FROM records", " RETURNING stream_id, kind, start_time").once()).await?;
+    let rows = tx.all(query.sql("DELETE FROM records", " RETURNING stream_id, kind, start_time, owner, size").once()).await?;
     let mut days = BTreeMap::<(i64, String, Time), i64>::new();
     for row in &rows {
+        *stored.0.entry(row.get("owner")?).or_default() -= row.get::<i64>("size")?;
         *days.entry((row.get("stream_id")?, row.get("kind")?, row.get::<Time>("start_time")?.floor(DAY))).or_default() += 1;
     }
     for ((stream, kind, day), n) in days {

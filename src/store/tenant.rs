@@ -3,13 +3,25 @@
 use super::error::{Error, Noun, Result};
 use super::seal::random;
 use super::sql::{Row, sql};
-use super::{Change, Store, Tx};
+use super::{Change, Store, Tx, quota};
 use crate::base::pii::Secret;
 use crate::model::id::{TenantId, UserId};
+use crate::model::quota::{Quota, What};
 use crate::model::tenant::{AccessKey, BucketKey, OPERATOR, Status, Tenant};
 use crate::model::time::Time;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+
+/// A query of tenants.
+macro_rules! tenant {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, user_id, status, created, max_groups, max_devices, max_streams, max_viewers, max_recordings, max_bandwidth, \
+             max_storage FROM tenants",
+            $tail
+        )
+    };
+}
 
 /// Access keys that were asked for, so that a signed request costs no query.
 #[derive(Default)]
@@ -117,6 +129,11 @@ impl Store {
     /// Opens a tenant and gives it a key. One that was deleted is opened again, with a new key and what it had; one that is open
     /// or suspended [`Exists`](Error::Exists).
     pub async fn create_tenant(&self, user: UserId) -> Result<(Tenant, AccessKey)> {
+        self.create_tenant_with(user, Vec::new()).await
+    }
+
+    /// The same with limits.
+    pub async fn create_tenant_with(&self, user: UserId, limits: Vec<(What, Option<i64>)>) -> Result<(Tenant, AccessKey)> {
         let (store, now, id) = (self.clone(), self.now(), TenantId(self.next_id()));
         let (tenant, key) = self
             .write(move |tx| {
@@ -128,7 +145,7 @@ impl Store {
                         None => {
                             let insert = sql("INSERT INTO tenants (id, user_id, status, created) VALUES ($1, $2, $3, $4)");
                             tx.execute(insert.bind(id).bind(&user).bind(Status::Active.number()).bind(now)).await?;
-                            Tenant { id, user, status: Status::Active, created: now }
+                            Tenant { id, user, status: Status::Active, created: now, quota: Quota::default() }
                         }
                     };
                     let update = sql("UPDATE tenants SET status = $2 WHERE id = $1");
@@ -136,6 +153,7 @@ impl Store {
                     tx.execute(sql("DELETE FROM access_keys WHERE owner = $1 AND root = 0").bind(tenant.id)).await?;
                     let (key, secret) = (hex::encode(random::<16>()?), Secret(hex::encode_upper(random::<16>()?)));
                     store.insert_key(tx, &key, &secret, tenant.id, false, now).await?;
+                    let tenant = quota::put(tx, tenant, &limits).await?;
                     Ok((Tenant { status: Status::Active, ..tenant }, key))
                 })
             })
@@ -172,13 +190,13 @@ impl Store {
 
     /// The tenant of this row.
     pub async fn tenant_by_id(&self, id: TenantId) -> Result<Tenant> {
-        let row = self.reader().await?.one(sql("SELECT id, user_id, status, created FROM tenants WHERE id = $1").bind(id)).await?;
+        let row = self.reader().await?.one(sql(TENANT_BY_ID).bind(id)).await?;
         tenant(row.ok_or_else(|| Error::not_found(Noun::User, id))?)
     }
 
     /// All tenants, the operator first.
     pub async fn tenants(&self) -> Result<Vec<Tenant>> {
-        let rows = self.reader().await?.all(sql("SELECT id, user_id, status, created FROM tenants ORDER BY id")).await?;
+        let rows = self.reader().await?.all(sql(tenant!(" ORDER BY id"))).await?;
         rows.into_iter().map(tenant).collect()
     }
 
@@ -201,15 +219,16 @@ impl Store {
     }
 }
 
-const TENANT_BY_USER: &str = "SELECT id, user_id, status, created FROM tenants WHERE user_id = $1";
+const TENANT_BY_USER: &str = tenant!(" WHERE user_id = $1");
+pub(super) const TENANT_BY_ID: &str = tenant!(" WHERE id = $1");
 
-async fn find(tx: &mut Tx, user: &UserId) -> Result<Option<Tenant>> {
+pub(super) async fn find(tx: &mut Tx, user: &UserId) -> Result<Option<Tenant>> {
     tx.one(sql(TENANT_BY_USER).bind(user)).await?.map(tenant).transpose()
 }
 
-fn tenant(row: Row) -> Result<Tenant> {
+pub(super) fn tenant(row: Row) -> Result<Tenant> {
     let status = Status::from_number(row.get("status")?);
-    Ok(Tenant { id: row.get("id")?, user: row.parse("user_id")?, status, created: row.get("created")? })
+    Ok(Tenant { id: row.get("id")?, user: row.parse("user_id")?, status, created: row.get("created")?, quota: quota::read(&row)? })
 }
 
 fn key_place(id: &str) -> String {

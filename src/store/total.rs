@@ -6,6 +6,7 @@ use super::error::Result;
 use super::sql::{Row, Rows, Sql, Value, Where, sql};
 use super::usage::{MINUTE, finer, in_turn};
 use crate::model::id::{GroupId, TenantId};
+use crate::model::tenant::Scope;
 use crate::model::time::Time;
 use crate::model::usage::{Peak, Peaks, Sums, Total};
 
@@ -46,8 +47,7 @@ impl Store {
     /// The spans of `span` seconds that start in `[from, to)` and have something, oldest first; over all protocols.
     pub async fn totals(&self, of: TotalOf, span: i64, from: Time, to: Time) -> Result<Vec<Total>> {
         let rows = of.rows("").is("span", span).with("happened >= ?", from).with("happened < ?", to);
-        let query = rows.sql(&format!("SELECT {} FROM usage_totals", grouped()), &format!(" {GROUP} ORDER BY happened"));
-        self.reader().await?.all(query).await?.iter().map(read).collect()
+        self.reader().await?.all(spans(&rows, span, " ORDER BY happened")).await?.iter().map(read).collect()
     }
 
     /// The same of every single protocol.
@@ -58,8 +58,7 @@ impl Store {
         };
         let rows = Where::default().is("owner", owner).is("group_id", group).and("protocol <> ''").is("span", span);
         let rows = rows.with("happened >= ?", from).with("happened < ?", to);
-        let query = rows.sql(&format!("SELECT {} FROM usage_totals", grouped()), &format!(" {GROUP} ORDER BY happened, protocol"));
-        self.reader().await?.all(query).await?.iter().map(read).collect()
+        self.reader().await?.all(spans(&rows, span, " ORDER BY happened, protocol")).await?.iter().map(read).collect()
     }
 
     /// One total over spans of `span` seconds that start in `[from, to)`; `None`: there is none.
@@ -70,8 +69,7 @@ impl Store {
         columns.extend(["top_in", "top_out"].map(|c| format!("MAX({c}) AS {c}")));
         // Within a range of many days the time of a peak is not asked for.
         columns.extend(GAUGES.map(|c| format!("MAX({c}) AS {c}, MIN({c}_at) AS {c}_at")));
-        // Servers of one minute are summed first.
-        let inner = rows.sql(&format!("SELECT {} FROM usage_totals", grouped()), &format!(" {GROUP}"));
+        let inner = spans(&rows, span, "");
         let query = Sql::built(format!("SELECT {} FROM ({}) AS spans HAVING COUNT(*) > 0", columns.join(", "), inner.text), inner.args);
         self.reader().await?.one(query).await?.as_ref().map(read).transpose()
     }
@@ -83,13 +81,28 @@ impl Store {
         self.reader().await?.all(query).await?.iter().map(read).collect()
     }
 
+    /// Whose a group is, or was, that used anything: its past outlives it.
+    pub async fn owner_of_used_group(&self, scope: Scope, group: GroupId) -> Result<Option<TenantId>> {
+        if group.0 == 0 {
+            // That stands for all groups of a tenant.
+            return Ok(None);
+        }
+        let tenants = match scope {
+            Scope::Operator => Where::default(),
+            Scope::Tenant(id) => Where::default().is("id", id),
+        };
+        let used = "EXISTS (SELECT 1 FROM usage_totals WHERE usage_totals.owner = tenants.id AND usage_totals.group_id = ?)";
+        let row = self.reader().await?.one(tenants.with(used, group).sql("SELECT id FROM tenants", " ORDER BY id LIMIT 1")).await?;
+        row.map(|row| row.get("id")).transpose()
+    }
+
     /// Rolls all totals of `span` seconds that start in `[from, to)` up from the next shorter ones.
     pub async fn roll_totals(&self, span: i64, from: Time, to: Time) -> Result<()> {
         let finer = finer(span)?;
         let ms = span * 1000;
         let rows = Where::default().is("span", finer).with("happened >= ?", from.floor(span)).with("happened < ?", to.floor(span));
         // The servers of a minute are added up; then spans are added up, and the highest of their peaks is kept.
-        let inner = rows.sql(&format!("SELECT {} FROM usage_totals", grouped()), &format!(" {GROUP}"));
+        let inner = spans(&rows, finer, "");
         let mut columns = vec![format!("{span}, happened - happened % {ms} AS slot, owner, group_id, protocol, 0")];
         columns.extend(COUNTERS.map(|c| format!("CAST(SUM({c}) AS BIGINT)")));
         columns.extend(
@@ -134,6 +147,14 @@ impl Store {
         });
         let delete = delete.bind(span).bind(before);
         self.write(move |tx| Box::pin(async move { Ok(tx.execute(delete).await? >= 5000) })).await
+    }
+}
+
+/// One row a span: minutes are summed over the servers that wrote them, longer spans are such sums already.
+fn spans(rows: &Where, span: i64, tail: &str) -> Sql {
+    match span {
+        MINUTE => rows.sql(&format!("SELECT {} FROM usage_totals", grouped()), &format!(" {GROUP}{tail}")),
+        _ => rows.sql(&format!("SELECT {COLUMNS} FROM usage_totals"), tail),
     }
 }
 

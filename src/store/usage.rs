@@ -128,6 +128,18 @@ impl Store {
         self.reader().await?.all(query).await?.iter().map(|row| Ok((row.get("happened")?, sums(row)?))).collect()
     }
 
+    /// Whether a stream used anything in a group: it may have moved since, or be gone.
+    pub async fn was_used(&self, scope: Scope, group: GroupId, stream: StreamId) -> Result<bool> {
+        let mut conn = self.reader().await?;
+        for span in SPANS {
+            let rows = Where::scope(scope).is("span", span).is("stream_id", stream).is("group_id", group);
+            if conn.one(rows.sql("SELECT span FROM usage_spans", " LIMIT 1")).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The rows themselves; minutes of this server alone.
     pub async fn usage(&self, scope: Scope, span: i64, filter: UsageFilter) -> Result<Vec<Usage>> {
         let node = if span == MINUTE { self.0.settings.node } else { 0 };

@@ -1,6 +1,8 @@
 //! Who may publish and play: a question that the edges ask and somebody above answers.
 
+use super::tally::Place;
 use crate::base::id::StreamKey;
+use crate::model::quota::Exceeded;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,7 +23,9 @@ pub struct Ask<'a> {
     pub act: Act,
     /// With which stream.
     pub key: &'a StreamKey,
-    /// By which protocol: `rtmp`, `flv`, `ws-flv`, `fmp4`, `ws-fmp4`, `hls`, `webrtc`; `jpg` is the stream's picture.
+    /// By which protocol: `rtmp`, `flv`, `ws-flv`, `fmp4`, `ws-fmp4`, `hls`, `webrtc`; `jpg` is the stream's picture, `hls-past`
+    /// what is kept of its past; `hls-pass` comes with a pass that was given out with permission.
+    /// `gb28181` is a device that we call ourselves.
     pub protocol: &'static str,
     /// Where the peer calls from.
     pub peer: SocketAddr,
@@ -31,9 +35,22 @@ pub struct Ask<'a> {
     pub query: &'a str,
 }
 
-/// Yes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Grant {}
+/// Yes. It is kept as long as the peer stays, since it may hold the peer's place in its tenant's quota.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Grant(Option<Place>);
+
+impl Grant {
+    /// With a place that goes with the peer.
+    pub fn with(place: Place) -> Grant {
+        Grant(Some(place))
+    }
+
+    /// Whether a place goes with it.
+    pub fn is_counted(&self) -> bool {
+        self.0.is_some()
+    }
+}
 
 /// No, and why; the text is shown to the peer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +58,9 @@ pub enum Denied {
     /// It may not (HTTP 403).
     #[error("{0}")]
     Forbidden(String),
+    /// The owner's quota is used up (HTTP 403).
+    #[error("{0}: {1}")]
+    Quota(StreamKey, Exceeded),
     /// There is no such stream for it (HTTP 404).
     #[error("{0}")]
     NotFound(String),

@@ -16,6 +16,7 @@ mod settings;
 #[allow(clippy::module_inception)]
 mod stream;
 mod subscriber;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 mod unit;

@@ -278,6 +278,18 @@ const pages = {
       check((await other.$$('aside a[href="#/tenants"]')).length === 0, 'a tenant is shown the operator\'s pages');
       await other.context().close();
       step('a tenant was opened; its key signs in and sees an empty console');
+      // A quota is set, and is there when it is looked at again.
+      const limits = tab.locator('tbody tr').last().getByRole('button', { name: 'Quota' });
+      const players = tab.getByLabel('Players at once');
+      await limits.click();
+      await players.fill('7');
+      await tab.click('dialog button[type=submit]');
+      await tab.waitForSelector('dialog', { state: 'detached' });
+      await limits.click();
+      await players.waitFor();
+      check((await players.inputValue()) === '7', `the quota is ${await players.inputValue()}`);
+      await tab.keyboard.press('Escape');
+      step('a quota was set');
     }
     await tab.context().close();
   },

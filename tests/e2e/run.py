@@ -33,6 +33,7 @@ import webrtc  # noqa: E402, F401
 import av1  # noqa: E402, F401
 import cascade  # noqa: E402, F401
 import usage  # noqa: E402, F401
+import quotas  # noqa: E402, F401
 import cloud_recording  # noqa: E402, F401
 
 

@@ -56,6 +56,8 @@ def charged(context):
         file = clip(server.folder)
         video, audio, size = packets(file)
         group = api(server, "CreateGroup", "Name=u", "InProtocol=rtmp", "OutProtocol=rtmp,flv,hls")["Id"]
+        template = api(server, "CreateTemplate", "Name=r", "Type=record", "FileFormat=mp4,flv", "Interval=3")["Id"]
+        api(server, "BindTemplate", f"TemplateId={template}", f"InstanceId={group}", "InstanceType=group")
         url = api(server, "CreateRtmpGroupStreamurl", f"Id={group}", "Name=s")
         stream = url["StreamId"]
         path = urllib.parse.urlsplit(url["PushUrl"]).path
@@ -74,6 +76,9 @@ def charged(context):
             push.expect_success(30)
             for player in players:
                 player.join(20)
+        eventually("the recording is over", lambda: not api(server, "DescribeRecordStreams", f"StreamId={stream}")["Recordings"], 15)
+        spool = server.folder / "data" / "records" / ".spool"
+        eventually("all files are finished", lambda: not list(spool.iterdir()), 15)
         # The running minute is written when the server ends.
         if server.stop() != 0:
             raise Failure("the server did not end well")
@@ -91,6 +96,23 @@ def charged(context):
         peaks = [row["PublishStreamNum"] for row in days["DescribeVsUpPeakPublishStreamDatas"]["DescribeVsUpPeakPublishStreamData"]]
         if max(peaks) != 1:
             raise Failure(f"one stream was published, the peaks are {peaks}")
+        # Recorded seconds, against what ffprobe says of the files; the answer leaves out parts of a second, once a day and format.
+        days = api(server, "DescribeUsageStatRecordData", f"GroupId={group}", *around)["RecordDataInfos"]["RecordDataInfo"]
+        span = ["StartTime=2000-01-01T00:00:00Z", "EndTime=2100-01-01T00:00:00Z"]
+        records = api(server, "DescribeRecords", "Type=record", f"StreamId={stream}", "PageSize=100", *span)["Records"]
+        told = {}
+        for form in ("mp4", "flv"):
+            files = [server.folder / "data" / "records" / row["oNestObject"] for row in records if row["FileFormat"] == form]
+            length = sum(float(run(["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", file], 15)[0]) for file in files)
+            seconds = sum(day["Detail"][form.upper()] for day in days)
+            told[form] = f"{seconds} s of {form} for {length:.2f} s in {len(files)} files"
+            if len(files) < 2 or not length - len(days) - 0.1 * len(files) <= seconds <= length + 0.1 * len(files):
+                raise Failure(f"{told[form]}: {days} {records}")
+        if sum(day["Total"] for day in days) != sum(day["Detail"]["MP4"] + day["Detail"]["FLV"] for day in days):
+            raise Failure(f"the total of the day is not that of its formats: {days}")
+        most = api(server, "QueryChargingRecordMaxNum", *around)["Datas"]
+        if [row["Usage"] for row in most if row["UserId"] == "operator"] != ["1"]:
+            raise Failure(f"one stream was recorded, charging says {most}")
         charged = api(server, "QueryChargingTrafficTotalUsage", "Type=down", *around)["Datas"]
         if [row["Usage"] for row in charged if row["UserId"] == "operator"] != [str(out)]:
             raise Failure(f"charging says {charged}, statistics say {out}")
@@ -100,7 +122,7 @@ def charged(context):
         # ffmpeg sends its first half second at once; the stream is seen to be gone a second late at most.
         if not 25 * 0.75 <= rate <= 25 * 1.15:
             raise Failure(f"25 frames a second were sent, {rates} are told")
-        return f"{video}+{audio} frames, {into} B in, {out} B out for {sum(received)} B received"
+        return f"{video}+{audio} frames, {into} B in, {out} B out for {sum(received)} B received, {told['mp4']}, {told['flv']}"
     finally:
         server.remove()
 

@@ -66,6 +66,8 @@ enum Code {
     Stopped = 49,
     /// The same application, channel and user are recorded already.
     Same = 53,
+    /// The tenant's quota is used up.
+    Quota = 403,
     /// No such recording runs any more.
     Gone = 404,
     /// The call differs from what was acquired.
@@ -103,6 +105,7 @@ impl Wrong {
             }
             Wrong::Code(code, why) => {
                 let status = match code {
+                    Code::Quota => StatusCode::FORBIDDEN,
                     Code::Gone => StatusCode::NOT_FOUND,
                     Code::Inside => StatusCode::INTERNAL_SERVER_ERROR,
                     _ => StatusCode::BAD_REQUEST,
@@ -367,7 +370,8 @@ async fn start(cloud: &Cloud, scope: Scope, path: &ResourcePath, body: Value) ->
         Ok(id) => cloud.store().set_cloud_recording(&sid, &id.to_string()).await?,
         Err(error) => {
             cloud.store().drop_cloud_recording(&sid).await?;
-            return Err(Wrong::Code(Code::Inside, error.message));
+            let code = if error.code.starts_with("QuotaExceeded.") { Code::Quota } else { Code::Inside };
+            return Err(Wrong::Code(code, error.message));
         }
     }
     Ok(json!({"cname": asked.cname, "uid": asked.uid, "resourceId": path.resource, "sid": sid}))

@@ -4,6 +4,7 @@ use super::*;
 use crate::api::action::Boxed;
 use crate::api::error::Error;
 use crate::api::tests::{Answered, Desk, Signer, root};
+use crate::model::quota::{Exceeded, What};
 use crate::model::record::{Draft, Place};
 use crate::model::recording::{Order, Running, State as Doing};
 use base64::Engine;
@@ -16,19 +17,19 @@ use std::sync::Mutex;
 struct Scribe {
     running: Mutex<Vec<(RecordingId, Order, Doing)>>,
     next: Mutex<i64>,
-    refuses: Mutex<bool>,
+    refuses: Mutex<Option<Error>>,
 }
 
 impl Recorders for Scribe {
     fn start(&self, order: Order, _: bool) -> Boxed<'_, Result<RecordingId, Error>> {
-        let refused = *self.refuses.lock().unwrap();
+        let refused = self.refuses.lock().unwrap().clone();
         let mut next = self.next.lock().unwrap();
         *next += 1;
         let id = RecordingId(*next);
-        if !refused {
+        if refused.is_none() {
             self.running.lock().unwrap().push((id, order, Doing::Recording));
         }
-        Box::pin(async move { if refused { Err(Error::unavailable("no recorder")) } else { Ok(id) } })
+        Box::pin(async move { refused.map_or(Ok(id), Err) })
     }
 
     fn stop(&self, id: RecordingId) -> Boxed<'_, Result<bool, Error>> {
@@ -317,9 +318,12 @@ async fn every_failure_of_a_start_has_its_number() {
     let nobody = format!("resourceid/{resource}/sid/0123/mode/mix/query");
     refused(&studio.ask("GET", &nobody, &Value::Null).await, 400, 1003);
     // A recorder that cannot leaves nothing behind.
-    *studio.scribe.refuses.lock().unwrap() = true;
-    refused(&studio.ask("POST", &start(&resource, "mix"), &studio.order()).await, 500, 500);
-    *studio.scribe.refuses.lock().unwrap() = false;
+    let full = Exceeded { what: What::Recordings, limit: 2 };
+    for (why, number) in [(Error::unavailable("no recorder"), 500), (full.into(), 403)] {
+        *studio.scribe.refuses.lock().unwrap() = Some(why);
+        refused(&studio.ask("POST", &start(&resource, "mix"), &studio.order()).await, number as u16, number);
+    }
+    *studio.scribe.refuses.lock().unwrap() = None;
     // Five minutes are the end of a resource.
     studio.desk.clock.advance(Duration::from_secs(301));
     refused(&studio.ask("POST", &start(&resource, "mix"), &studio.order()).await, 400, 433);
@@ -341,6 +345,24 @@ async fn without_files_a_stop_says_so_and_old_recordings_are_not_told() {
     let sid = studio.start(&resource, "mix").await.body["sid"].as_str().unwrap().to_owned();
     studio.desk.clock.advance(Duration::from_secs(24 * 3600));
     refused(&studio.ask("POST", &format!("resourceid/{resource}/sid/{sid}/mode/mix/stop"), &studio.whom()).await, 400, 433);
+    assert_eq!(studio.scribe.running.lock().unwrap().len(), 1, "the recording itself is safe");
+}
+
+/// Three days where the caller does not say; then none of the calls is taken any more.
+#[tokio::test]
+async fn the_right_to_call_ends_when_it_should() {
+    let studio = Studio::new().await;
+    let acquired = studio.ask("POST", "acquire", &studio.whom()).await.body;
+    let resource = acquired["resourceId"].as_str().unwrap().to_owned();
+    let sid = studio.start(&resource, "mix").await.body["sid"].as_str().unwrap().to_owned();
+    let path = format!("resourceid/{resource}/sid/{sid}/mode/mix");
+    studio.desk.clock.advance(Duration::from_secs(72 * 3600 - 1));
+    assert_eq!(studio.ask("GET", &format!("{path}/query"), &Value::Null).await.status, 200);
+    studio.desk.clock.advance(Duration::from_secs(1));
+    refused(&studio.ask("GET", &format!("{path}/query"), &Value::Null).await, 400, 433);
+    for call in ["update", "updateLayout", "stop"] {
+        refused(&studio.ask("POST", &format!("{path}/{call}"), &studio.whom()).await, 400, 433);
+    }
     assert_eq!(studio.scribe.running.lock().unwrap().len(), 1, "the recording itself is safe");
 }
 

@@ -161,6 +161,17 @@ async fn every_failure_is_told() {
     shop.desk.root("ModifyLicenseProduct", &[shrink[0], ("Quantity", "1")]).await.ok();
 }
 
+/// The document's third status: what is nobody's input.
+#[tokio::test]
+async fn a_failure_of_ours_is_told_as_such() {
+    let shop = Shop::new("3").await;
+    assert_eq!(shop.allocate(1).await.status, 200);
+    // The key is known, the store answers nothing any more.
+    shop.desk.api.store().close().await;
+    let path = format!("active?pid={}&licenseKey=1&appid={}", shop.pid, shop.app);
+    refused(&shop.ask("POST", &path, "").await, 500, "internal error");
+}
+
 #[tokio::test]
 async fn ten_requests_a_second_are_taken() {
     let shop = Shop::new("1").await;

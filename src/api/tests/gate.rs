@@ -1,19 +1,19 @@
 //! Who may publish and play: signatures, groups, protocols, states.
 
 use super::{Desk, root, text};
-use crate::api::access::Gate;
+use crate::api::access::{Gate, Rules};
 use crate::api::url::auth_key;
 use crate::api::{Playback, Settings};
 use crate::base::id::StreamKey;
 use crate::stream::access::{self, Access, Act, Ask, Denied, Open};
 
-struct Door {
-    desk: Desk,
-    gate: Gate,
+pub(super) struct Door {
+    pub(super) desk: Desk,
+    pub(super) gate: Gate,
 }
 
 impl Door {
-    async fn new(playback: Playback, open: &[&str]) -> Door {
+    pub(super) async fn new(playback: Playback, open: &[&str]) -> Door {
         let desk = Desk::with(Settings { rate: 0, ..Settings::default() }, playback.clone()).await;
         let open = Open::new(&access::Settings { open: open.iter().map(|s| (*s).to_owned()).collect() });
         let api = &desk.api;
@@ -21,10 +21,7 @@ impl Door {
             api.book().clone(),
             desk.media.clone(),
             desk.clock.clone(),
-            playback,
-            api.play_keys().clone(),
-            api.push_keys().clone(),
-            open,
+            Rules { playback, play: api.play_keys().clone(), push: api.push_keys().clone(), open, tally: api.tally().clone() },
         );
         Door { gate, desk }
     }

@@ -7,9 +7,11 @@ mod gate;
 mod http_face;
 mod life;
 mod objects;
+mod quota;
 mod sweep;
 mod tenants;
 mod upper;
+mod usage;
 
 use super::auth::v1;
 use super::book::Book;
@@ -114,6 +116,7 @@ impl Desk {
             files: Arc::new(Served),
             recorders: Arc::new(NoRecorders),
             pictures: Arc::new(Painter),
+            tally: crate::stream::tally::Tally::default(),
             play_keys: keys("play-key"),
             push_keys: keys("push-key"),
             clock: clock.clone(),

@@ -1,6 +1,8 @@
 //! Why a device did not do what it was asked.
 
+use crate::model::quota::Exceeded;
 use crate::proto::gb28181::server::{CallEnd, Unanswered};
+use crate::stream::access::Denied;
 
 /// Why a device did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,9 +36,21 @@ pub enum Failure {
     /// The device sent the recording to its end.
     #[error("the recording was sent to its end")]
     Finished,
+    /// The quota of the device's owner is used up.
+    #[error("{0}")]
+    Quota(Exceeded),
     /// We cannot: no ports, no SSRC, too much at once.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Failure {
+        match denied {
+            Denied::Quota(_, exceeded) => Failure::Quota(exceeded),
+            Denied::Forbidden(why) | Denied::NotFound(why) | Denied::Unavailable(why) => Failure::Unavailable(why),
+        }
+    }
 }
 
 impl From<Unanswered> for Failure {

@@ -20,6 +20,7 @@ use crate::proto::gb28181::mansrtsp;
 use crate::proto::gb28181::server::{CallEnd, CallId, DeviceKey};
 use crate::runtime::task::Tasks;
 use crate::stream::Registry;
+use crate::stream::access::{Access, Act, Ask, Grant};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -105,6 +106,8 @@ pub struct Parts {
     pub registry: Registry,
     /// Our addresses.
     pub addresses: Arc<Addresses>,
+    /// Who says whether a stream may be fetched.
+    pub access: Arc<dyn Access>,
     /// The settings.
     pub settings: Arc<Settings>,
     /// Where their tasks run.
@@ -259,7 +262,7 @@ impl Pulls {
         for attempt in 0.. {
             state.send_replace(State::Calling(attempt));
             let called = tokio::select! {
-                called = self.call(&target) => called,
+                called = self.admitted(&target) => called,
                 interrupted = interrupted(&mut orders) => Err(interrupted),
                 () = stop.requested() => Err(Failure::Stopped),
             };
@@ -269,7 +272,7 @@ impl Pulls {
                     self.failed(&target, &failure);
                     failure
                 }
-                Ok(mut up) => {
+                Ok((mut up, _grant)) => {
                     state.send_replace(State::Up);
                     pause = self.0.parts.settings.retry.0;
                     let (over, end) = self.hold(&target, &mut up, &mut orders).await;
@@ -315,6 +318,14 @@ impl Pulls {
             Failure::Offline => watched,
             _ => kept || watched,
         }
+    }
+
+    /// A call that counts against its owner's quota as long as the grant is held.
+    async fn admitted(&self, target: &Target) -> Result<(Up, Grant), Failure> {
+        let peer = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+        let ask = Ask { act: Act::Publish, key: &target.key, protocol: "gb28181", peer, path: "", query: "" };
+        let grant = self.0.parts.access.check(ask).await?;
+        Ok((self.call(target).await?, grant))
     }
 
     fn failed(&self, target: &Target, failure: &Failure) {

@@ -25,7 +25,8 @@ use crate::proto::gb28181::{Version, id};
 use crate::proto::sip;
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
-use crate::store::{Change, Seen, Store};
+use crate::store::{self, Change, Seen, Store};
+use crate::stream::access::Access;
 use crate::stream::{self, Registry};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -44,6 +45,8 @@ pub struct Parts {
     pub store: Store,
     /// The streams.
     pub registry: Registry,
+    /// Who says whether a stream may be fetched.
+    pub access: Arc<dyn Access>,
     /// The clock.
     pub clock: Clock,
     /// Where its tasks run.
@@ -74,7 +77,7 @@ pub(super) struct Service {
 const PORTION: u32 = 1000;
 /// Opens the ports, takes over what was registered before a restart, and runs.
 pub async fn start(parts: Parts) -> Result<Handle, String> {
-    let Parts { sip, settings, media, store, registry, clock, tasks } = parts;
+    let Parts { sip, settings, media, store, registry, access, clock, tasks } = parts;
     let settings = Arc::new(settings);
     let addresses = Arc::new(Addresses::new(settings.public()?, settings.public_ip_for_all));
     let listeners = Listeners::open(&sip, addresses.clone())?;
@@ -104,6 +107,7 @@ pub async fn start(parts: Parts) -> Result<Handle, String> {
         states: states.clone(),
         registry: registry.clone(),
         addresses: addresses.clone(),
+        access,
         settings: settings.clone(),
         tasks: tasks.clone(),
     });
@@ -238,24 +242,29 @@ impl Service {
     /// Creates a device at its first registration.
     async fn create(&self, ask: AskId, registration: crate::proto::gb28181::server::Registration, group: GroupId) {
         let made = async {
-            let code: GbId = registration.device.as_str().parse().ok()?;
+            let failed = Verdict::Refuse { status: 503, why: "it could not be created" };
+            let Ok(code) = registration.device.as_str().parse::<GbId>() else { return Err(failed) };
             let kind = if registration.device.kind() == id::Kind::Platform { Kind::Platform } else { Kind::Ipc };
             let draft = Draft::new(group, kind, code);
             match self.store.create_device(Scope::Operator, draft).await {
                 Ok(device) => {
                     self.roster.put_device(device.id, Some(&device));
                     tracing::info!(device = %registration.device, group = %group, "device created at its first registration");
-                    Some(())
+                    Ok(())
+                }
+                Err(store::Error::Exceeded(exceeded)) => {
+                    tracing::info!(device = %registration.device, group = %group, why = %exceeded, "the device is not created");
+                    Err(Verdict::Refuse { status: 403, why: "its owner has as many devices as it may have" })
                 }
                 Err(error) => {
                     tracing::warn!(device = %registration.device, %error, "cannot create the device");
-                    None
+                    Err(failed)
                 }
             }
         };
         let verdict = match made.await {
-            None => Verdict::Refuse { status: 503, why: "it could not be created" },
-            Some(()) => match self.roster.judge(&registration, self.now()) {
+            Err(refuse) => refuse,
+            Ok(()) => match self.roster.judge(&registration, self.now()) {
                 super::roster::Say::Verdict(verdict) => verdict,
                 super::roster::Say::Create(_) => Verdict::Refuse { status: 503, why: "it could not be created" },
             },

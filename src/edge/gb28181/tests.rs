@@ -17,6 +17,7 @@ use crate::proto::sip::{Path, Transport, framer};
 use crate::runtime::clock::Clock;
 use crate::runtime::task::Tasks;
 use crate::store::Store;
+use crate::stream::access::{self, Open};
 use crate::stream::{Class, Registry, Start};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -81,6 +82,7 @@ pub(super) async fn world_at(listen: &str, carriage: Carriage, auto_register: bo
         media,
         store: store.clone(),
         registry: registry.clone(),
+        access: Arc::new(Open::new(&access::Settings { open: vec!["*".to_owned()] })),
         clock: clock.clone(),
         tasks: tasks.clone(),
     };

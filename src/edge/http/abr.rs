@@ -12,8 +12,9 @@ use crate::base::id::StreamKey;
 use crate::container::m3u8::{self, Variant};
 use crate::media::h264;
 use crate::media::track::{Tracks, VideoCodec};
-use crate::stream::{Class, NoPublisher, Start};
-use http::{StatusCode, request};
+use crate::stream::Start;
+use crate::stream::access::{Act, Ask};
+use http::request;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -71,7 +72,7 @@ pub(super) fn wish(query: &str) -> Option<Wish> {
 impl Http {
     /// The variants of a stream that the player may watch.
     pub(super) async fn abr_master(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr) -> Result<String, Refusal> {
-        let subscriber = self.find(request, key, peer, "hls", Start::Live).await.inspect_err(|refusal| {
+        let (subscriber, _grant) = self.find(request, key, peer, "hls", Start::Live).await.inspect_err(|refusal| {
             self.parts().sessions.open("hls", peer).close(refusal.end(key));
         })?;
         let rungs = self.parts().ladder.rungs(key).await?;
@@ -103,14 +104,12 @@ impl Http {
         let viewer = match self.viewers().get(token, key) {
             Ok(viewer) => viewer,
             Err(_) => {
-                let wait = self.parts().registry.wait_for(key, Class::Viewer, Start::Live, self.settings().patience.0);
-                let subscriber = wait.await.map_err(|e| match e {
-                    NoPublisher::TimedOut => Refusal::new(StatusCode::NOT_FOUND, format!("nobody publishes {key}")),
-                    NoPublisher::Refused(why) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why),
-                })?;
+                // The pass was given with permission: what is left to ask is whether there is a place.
+                let ask = Ask { act: Act::Play, key, protocol: "hls-pass", peer, path: "", query: "" };
+                let (subscriber, grant) = self.wait(ask, Start::Live).await?;
                 // Two requests of one player may come at once: one of them lets it in.
                 if self.viewers().get(token, key).is_err() {
-                    self.viewers().admit_as(token, key, peer, subscriber.into_parts().0)?;
+                    self.viewers().admit_as(token, key, peer, (subscriber.into_parts().0, grant))?;
                 }
                 self.viewers().get(token, key)?
             }

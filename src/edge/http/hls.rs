@@ -117,14 +117,14 @@ impl Http {
 
     /// Lets a player in and sends it to its own media playlist.
     async fn master(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr) -> Result<String, Refusal> {
-        let subscriber = self.find(request, key, peer, "hls", Start::Live).await.inspect_err(|refusal| {
+        let (subscriber, grant) = self.find(request, key, peer, "hls", Start::Live).await.inspect_err(|refusal| {
             self.parts().sessions.open("hls", peer).close(refusal.end(key));
         })?;
         let (seat, _) = subscriber.into_parts();
         let window = self.parts().segments.first(key).await?;
         let token = match request.method {
             Method::HEAD => String::new(), // nobody will show it
-            _ => self.viewers().admit(key, peer, seat)?,
+            _ => self.viewers().admit(key, peer, seat, grant)?,
         };
         let tracks = window.newest().map(|segment| segment.tracks.clone()).unwrap_or_default();
         let picture = tracks.video.as_deref();
@@ -204,7 +204,7 @@ fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
     }
 }
 
-fn body_size(response: &Response<Body>) -> usize {
+pub(super) fn body_size(response: &Response<Body>) -> usize {
     use hyper::body::Body as _;
     response.body().size_hint().exact().unwrap_or(0) as usize
 }

@@ -47,14 +47,14 @@ impl Http {
 
     /// Lets a player in and sends it to its own media playlist.
     pub(super) async fn low_master(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr) -> Result<String, Refusal> {
-        let subscriber = self.find(request, key, peer, "hls", Start::Live).await.inspect_err(|refusal| {
+        let (subscriber, grant) = self.find(request, key, peer, "hls", Start::Live).await.inspect_err(|refusal| {
             self.parts().sessions.open("hls", peer).close(refusal.end(key));
         })?;
         let (seat, _) = subscriber.into_parts();
         let list = self.parts().segments.parts(key, Until::Ready).await?;
         let token = match request.method {
             Method::HEAD => String::new(), // nobody will show it
-            _ => self.viewers().admit(key, peer, seat)?,
+            _ => self.viewers().admit(key, peer, seat, grant)?,
         };
         let picture = list.tracks().video.as_deref();
         let variant = Variant {

@@ -10,7 +10,7 @@ use super::{Http, play};
 use crate::base::id::StreamKey;
 use crate::container::m3u8::{self, Variant};
 use crate::media::time::Timestamp;
-use crate::stream::access::{Act, Ask, Denied};
+use crate::stream::access::{Act, Ask};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request};
@@ -34,6 +34,8 @@ use tokio::sync::mpsc;
 pub const SEGMENTS: &[&str] = &["past"];
 /// The query parameter that carries the pass.
 const PASS: &str = "past";
+/// What permission is asked for with, and what bytes of the past are counted under.
+const PROTOCOL: &str = "hls-past";
 /// How long a pass is good, seconds.
 const GOOD: i64 = 86_400;
 /// The furthest delay, seconds.
@@ -169,15 +171,7 @@ impl Http {
 
     async fn may(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr) -> Result<(), Refusal> {
         let query = request.uri.query().unwrap_or_default();
-        let ask = Ask { act: Act::Play, key, protocol: "hls", peer, path: request.uri.path(), query };
-        self.parts().access.check(ask).await.map(drop).map_err(|denied| {
-            let status = match denied {
-                Denied::Forbidden(_) => StatusCode::FORBIDDEN,
-                Denied::NotFound(_) => StatusCode::NOT_FOUND,
-                Denied::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            Refusal::new(status, denied.to_string())
-        })
+        self.allowed(Ask { act: Act::Play, key, protocol: PROTOCOL, peer, path: request.uri.path(), query }).await.map(drop)
     }
 
     pub(super) fn seconds(&self) -> i64 {
@@ -205,7 +199,7 @@ impl Http {
                 return Err(closed());
             }
             let (n, length) = segment(file).ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "there is no such segment"))?;
-            self.parts().past.piece(&key, chunk, n, length).await
+            self.parts().past.piece(&key, chunk, n, length).await.map(|bytes| (key, bytes))
         };
         let found = match head.method {
             Method::OPTIONS => return reply::options(self.settings(), &head.headers),
@@ -213,8 +207,11 @@ impl Http {
             _ => Err(play::not_allowed()),
         };
         match found {
-            Ok(bytes) => {
+            Ok((key, bytes)) => {
                 let mut response = super::hls::ranged(&bytes, head.headers.get(header::RANGE));
+                if head.method == Method::GET {
+                    self.parts().sessions.sent(&key, PROTOCOL, super::hls::body_size(&response) as u64);
+                }
                 let headers = response.headers_mut();
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
@@ -263,7 +260,7 @@ impl Http {
             Some(range) => (range, StatusCode::PARTIAL_CONTENT),
         };
         let size = range.end - range.start;
-        let body = if head.method == Method::HEAD || size == 0 { Body::empty() } else { self.roll(reel, range.clone()) };
+        let body = if head.method == Method::HEAD || size == 0 { Body::empty() } else { self.roll(reel, key.clone(), range.clone()) };
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -284,8 +281,9 @@ impl Http {
     }
 
     /// Reads a range at the player's pace.
-    fn roll(&self, reel: Arc<dyn Reel>, range: std::ops::Range<u64>) -> Body {
+    fn roll(&self, reel: Arc<dyn Reel>, key: StreamKey, range: std::ops::Range<u64>) -> Body {
         let (sender, receiver) = mpsc::channel(WAITING);
+        let sessions = self.parts().sessions.clone();
         self.tasks().spawn("film", async move {
             let mut at = range.start;
             while at < range.end {
@@ -296,7 +294,8 @@ impl Http {
                     Ok(bytes) => bytes.is_empty(),
                     Err(_) => true,
                 };
-                at += read.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                let size = read.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                at += size;
                 let sent = tokio::select! {
                     sent = sender.send(read) => sent.is_ok(),
                     () = sender.closed() => false,
@@ -304,6 +303,7 @@ impl Http {
                 if failed || !sent {
                     return;
                 }
+                sessions.sent(&key, PROTOCOL, size);
             }
         });
         Body::new(Rolling { receiver })

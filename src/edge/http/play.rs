@@ -10,7 +10,7 @@ use crate::base::id::StreamKey;
 use crate::container::flv::Hevc;
 use crate::edge::net::pump::{Inbound, Viewer};
 use crate::edge::session::{Role, Session};
-use crate::stream::access::{Act, Ask, Denied};
+use crate::stream::access::{Act, Ask, Denied, Grant};
 use crate::stream::{Class, NoPublisher, Start, Subscriber};
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -85,12 +85,13 @@ impl Http {
         let protocol = container.protocol(accept.is_some());
         let waiting = Waiting::new(self.parts().sessions.open(protocol, peer));
         match self.find(request, key, peer, protocol, start).await {
-            Ok(subscriber) => {
+            Ok((subscriber, grant)) => {
                 let response = match &accept {
                     Some(accept) => reply::websocket(accept),
                     None => reply::live(self.settings(), &request.headers, container.mime()),
                 };
-                let (session, websocket) = (waiting.over(), accept.is_some());
+                let (mut session, websocket) = (waiting.over(), accept.is_some());
+                session.admitted(grant);
                 Ok(Admitted { subscriber, session, websocket, container, hevc, response })
             }
             Err(refusal) => {
@@ -103,7 +104,7 @@ impl Http {
     /// Asks whether the stream may be played.
     pub async fn permit(&self, request: &request::Parts, key: &StreamKey, peer: SocketAddr, protocol: &'static str) -> Result<(), Refusal> {
         let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
-        self.allowed(Ask { act: Act::Play, key, protocol, peer, path, query }).await
+        self.allowed(Ask { act: Act::Play, key, protocol, peer, path, query }).await.map(drop)
     }
 
     /// Asks for permission, then for the stream.
@@ -114,30 +115,33 @@ impl Http {
         peer: SocketAddr,
         protocol: &'static str,
         start: Start,
-    ) -> Result<Subscriber, Refusal> {
+    ) -> Result<(Subscriber, Grant), Refusal> {
         let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
         self.wait(Ask { act: Act::Play, key, protocol, peer, path, query }, start).await
     }
 
     /// Asks for permission, whatever it is for.
-    pub async fn allowed(&self, ask: Ask<'_>) -> Result<(), Refusal> {
-        self.parts().access.check(ask).await.map(drop).map_err(|denied| match denied {
-            Denied::Forbidden(why) => Refusal::new(StatusCode::FORBIDDEN, why),
-            Denied::NotFound(why) => Refusal::new(StatusCode::NOT_FOUND, why),
-            Denied::Unavailable(why) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why),
+    pub async fn allowed(&self, ask: Ask<'_>) -> Result<Grant, Refusal> {
+        self.parts().access.check(ask).await.map_err(|denied| {
+            let status = match denied {
+                Denied::Forbidden(_) | Denied::Quota(..) => StatusCode::FORBIDDEN,
+                Denied::NotFound(_) => StatusCode::NOT_FOUND,
+                Denied::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            Refusal::new(status, denied.to_string())
         })
     }
 
-    /// Asks for permission to play, then for the stream.
-    pub async fn wait(&self, ask: Ask<'_>, start: Start) -> Result<Subscriber, Refusal> {
+    /// Asks for permission to play, then for the stream; whoever plays keeps the grant.
+    pub async fn wait(&self, ask: Ask<'_>, start: Start) -> Result<(Subscriber, Grant), Refusal> {
         let key = ask.key;
-        self.allowed(ask).await?;
+        let grant = self.allowed(ask).await?;
         let wait = self.parts().registry.wait_for(key, Class::Viewer, start, self.settings().patience.0);
         let stop = self.stop();
         tokio::select! {
             biased;
             () = stop.requested() => Err(Refusal::stopping()),
-            found = wait => found.map_err(|e| match e {
+            found = wait => found.map(|subscriber| (subscriber, grant)).map_err(|e| match e {
                 NoPublisher::TimedOut => Refusal::new(StatusCode::NOT_FOUND, format!("nobody publishes {key}")),
                 NoPublisher::Refused(why) => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why),
             }),

@@ -176,14 +176,19 @@ impl Http {
         let Call { way, key, path, query, sdp } = call;
         let ask = Ask { act: way.act(), key: &key, protocol: "webrtc", peer, path, query };
         let found = match way {
-            Way::Whep => self.wait(ask, Start::Key).await.map(Some),
-            Way::Whip => self.allowed(ask).await.map(|()| None),
+            Way::Whep => self.wait(ask, Start::Key).await.map(|(subscriber, grant)| (Some(subscriber), grant)),
+            Way::Whip => self.allowed(ask).await.map(|grant| (None, grant)),
         };
-        let session = waiting.over();
+        let mut session = waiting.over();
         let offer = Offer { key, sdp, host: host(headers) };
         match found {
-            Ok(Some(subscriber)) => calls.play(subscriber, session, offer).await,
-            Ok(None) => calls.publish(session, offer),
+            Ok((subscriber, grant)) => {
+                session.admitted(grant);
+                match subscriber {
+                    Some(subscriber) => calls.play(subscriber, session, offer).await,
+                    None => calls.publish(session, offer),
+                }
+            }
             Err(refusal) => {
                 session.close(refusal.end(&offer.key));
                 Err(refusal)

@@ -7,6 +7,7 @@ use crate::base::id::StreamKey;
 use crate::edge::session::{Role, Session, Sessions};
 use crate::media::time::Timestamp;
 use crate::runtime::clock::Clock;
+use crate::stream::access::Grant;
 use crate::stream::{Class, Registry, Seat, Start};
 use dashmap::DashMap;
 use http::StatusCode;
@@ -42,14 +43,14 @@ impl Viewers {
     }
 
     /// Lets a player in that may watch; returns its token.
-    pub fn admit(&self, key: &StreamKey, peer: std::net::SocketAddr, seat: Seat) -> Result<String, Refusal> {
+    pub fn admit(&self, key: &StreamKey, peer: std::net::SocketAddr, seat: Seat, grant: Grant) -> Result<String, Refusal> {
         // 128 random bits: nobody guesses one, and two never meet.
         let token = format!("{:032x}", rand::random::<u128>());
-        self.admit_as(&token, key, peer, seat).map(|()| token)
+        self.admit_as(&token, key, peer, (seat, grant)).map(|()| token)
     }
 
     /// The same with a token that was given out before. Who is there already stays; who has been away too long comes anew.
-    pub fn admit_as(&self, token: &str, key: &StreamKey, peer: std::net::SocketAddr, seat: Seat) -> Result<(), Refusal> {
+    pub fn admit_as(&self, token: &str, key: &StreamKey, peer: std::net::SocketAddr, (seat, grant): (Seat, Grant)) -> Result<(), Refusal> {
         if self.live.len() >= self.most {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("{} HLS players watch, which is the limit", self.most)));
         }
@@ -61,7 +62,8 @@ impl Viewers {
                 return Ok(());
             }
         }
-        let session = self.sessions.open("hls", peer);
+        let mut session = self.sessions.open("hls", peer);
+        session.admitted(grant);
         session.begin(Role::Play, key);
         let viewer = Viewer {
             key: key.clone(),

@@ -11,7 +11,7 @@ use crate::edge::net::pump::Format;
 use crate::edge::session::{Role, Session};
 use crate::proto::rtmp::chunk::Limits;
 use crate::proto::rtmp::{self, Event, Refusal, Target};
-use crate::stream::access::{Act, Ask, Denied};
+use crate::stream::access::{Act, Ask, Denied, Grant};
 use bytes::{Buf, Bytes, BytesMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -150,13 +150,16 @@ pub(super) async fn run(shared: Arc<Shared>, socket: Socket, peer: SocketAddr, p
     };
     let role = if act == Act::Publish { Role::Publish } else { Role::Play };
     peer.session.begin(role, &key);
-    if let Err(denied) = ask(&shared, act, &key, &target, peer.session.peer()).await {
-        let (why, text) = match denied {
-            Denied::Forbidden(text) => (Refusal::Denied, text),
-            Denied::NotFound(text) => (Refusal::NotFound, text),
-            Denied::Unavailable(text) => (Refusal::Failed, text),
-        };
-        return peer.refuse(why, End::Denied(text)).await;
+    match ask(&shared, act, &key, &target, peer.session.peer()).await {
+        Ok(grant) => peer.session.admitted(grant),
+        Err(denied) => {
+            let why = match denied {
+                Denied::Forbidden(_) | Denied::Quota(..) => Refusal::Denied,
+                Denied::NotFound(_) => Refusal::NotFound,
+                Denied::Unavailable(_) => Refusal::Failed,
+            };
+            return peer.refuse(why, End::Denied(denied.to_string())).await;
+        }
     }
     match act {
         Act::Publish => publish::run(&shared, *peer, &key).await,
@@ -164,9 +167,9 @@ pub(super) async fn run(shared: Arc<Shared>, socket: Socket, peer: SocketAddr, p
     }
 }
 
-async fn ask(shared: &Shared, act: Act, key: &StreamKey, target: &Target, peer: SocketAddr) -> Result<(), Denied> {
+async fn ask(shared: &Shared, act: Act, key: &StreamKey, target: &Target, peer: SocketAddr) -> Result<Grant, Denied> {
     // URL signatures cover the path as the peer gave it, without query.
     let path = format!("/{}/{}", target.app, target.name);
     let ask = Ask { act, key, protocol: "rtmp", peer, path: &path, query: &target.query };
-    shared.parts.access.check(ask).await.map(|_| ())
+    shared.parts.access.check(ask).await
 }

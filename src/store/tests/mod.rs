@@ -29,6 +29,7 @@ mod list_;
 mod nonce;
 mod open;
 mod position;
+mod quota;
 mod record;
 mod recording;
 mod stream_;

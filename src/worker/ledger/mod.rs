@@ -42,7 +42,8 @@ crate::settings! {
     pub struct Settings {
         /// How long single minutes are kept; at least two days.
         pub keep_minutes: Span = Span::secs(8 * 86_400),
-        /// How long the five minutes of single streams and of single protocols are kept.
+        /// How long the five minutes of single streams and of single protocols are kept: of 10,000 streams these are 2.9 million
+        /// rows a day. Older rates of a stream are told by the means of its hours; what groups and tenants used loses nothing.
         pub keep_details: Span = Span::secs(93 * 86_400),
         /// How long everything else is kept: five minutes of groups and tenants, hours and days.
         pub keep: Span = Span::secs(731 * 86_400),

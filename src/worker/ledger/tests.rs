@@ -341,3 +341,64 @@ async fn a_stream_that_moves_is_paid_by_whoever_had_it() {
     assert_eq!((of(before).bytes_in, of(before).live_ms), (20 * 120, 20_000));
     assert_eq!((of(after).bytes_in, of(after).live_ms), (40 * 120, 40_000));
 }
+
+/// The most of everything, each at another minute: what a span tells of its minutes is when it was, and of equal ones the first.
+#[tokio::test]
+async fn each_peak_is_told_at_its_own_minute() {
+    let rig = rig().await;
+    let names = vec!["b".to_owned(), "c".to_owned()];
+    let more = rig.store.create_streams(Scope::Operator, rig.stream.group, names).await.unwrap();
+    let draft = Draft::new("gb", InProtocol::Gb28181, "flv".parse().unwrap());
+    let gb = rig.store.create_group(Scope::Operator, draft).await.unwrap();
+    let code = "34020000001320000001".parse().unwrap();
+    let camera = crate::model::device::Draft::new(gb.id, crate::model::device::Kind::Ipc, code);
+    let camera = rig.store.create_device(Scope::Operator, camera).await.unwrap();
+    let keys = [rig.key.clone(), more[0].key().unwrap(), more[1].key().unwrap()];
+    let mut ledger = rig.ledger();
+    let watch = |key: &StreamKey| rig.registry.subscribe(key, Class::Viewer, Start::Live).unwrap();
+    let record = |keys: &[StreamKey]| *rig.players.1.lock().unwrap_or_else(PoisonError::into_inner) = keys.to_vec();
+
+    // Minute 0: one stream. Minute 1: four players for ten seconds of it. Minute 2: a device is there.
+    let mut a = rig.publish(&keys[0]);
+    rig.run(&mut ledger, 60, &mut [&mut a]).await;
+    rig.run(&mut ledger, 20, &mut [&mut a]).await;
+    let seats = [0; 4].map(|_| watch(&keys[0]));
+    rig.run(&mut ledger, 10, &mut [&mut a]).await;
+    drop(seats);
+    rig.run(&mut ledger, 30, &mut [&mut a]).await;
+    let on = crate::model::device::Change {
+        id: camera.id,
+        status: crate::model::device::Status::On,
+        at: Time::from_secs(BEGIN + 120),
+        registration: None,
+    };
+    rig.store.set_device_states(vec![on]).await.unwrap();
+    rig.run(&mut ledger, 60, &mut [&mut a]).await;
+    // Minute 3: three streams at once. Minute 4: two are left, and both are recorded.
+    let (mut b, mut c) = (rig.publish(&keys[1]), rig.publish(&keys[2]));
+    rig.run(&mut ledger, 60, &mut [&mut a, &mut b, &mut c]).await;
+    drop(c);
+    record(&keys[..2]);
+    rig.run(&mut ledger, 60, &mut [&mut a, &mut b]).await;
+    // The next five minutes: as many players and streams as before, in their second minute.
+    record(&[]);
+    rig.run(&mut ledger, 60, &mut [&mut a, &mut b]).await;
+    let mut c = rig.publish(&keys[2]);
+    let seats = [0; 4].map(|_| watch(&keys[1]));
+    rig.run(&mut ledger, 60, &mut [&mut a, &mut b, &mut c]).await;
+    drop((a, b, c, seats));
+    rig.run(&mut ledger, 180, &mut []).await;
+
+    let totals = async |span| {
+        let (from, to) = (Time::from_secs(BEGIN).floor(span), Time::from_secs(BEGIN + 600));
+        rig.store.totals(TotalOf::Tenant(OPERATOR), span, from, to).await.unwrap()
+    };
+    let at = |most, minute: i64| Peak { most, at: Time::from_secs(BEGIN + minute * 60) };
+    let first = Peaks { streams: at(3, 3), viewers: at(4, 1), recordings: at(2, 4), devices: at(1, 2) };
+    let fives = totals(300).await;
+    assert_eq!((fives.len(), fives[0].peaks), (2, first));
+    assert_eq!((fives[1].peaks.streams, fives[1].peaks.viewers, fives[1].peaks.devices), (at(3, 6), at(4, 6), at(1, 5)));
+    for span in [3600, DAY] {
+        assert_eq!(totals(span).await[0].peaks, first, "{span}");
+    }
+}

@@ -25,6 +25,7 @@ mod tests;
 use crate::base::units::{Size, Span};
 use crate::model::callback::{self, RecordingEvent};
 use crate::model::id::RecordingId;
+use crate::model::quota::{Exceeded, What};
 use crate::model::recording::{Order, Ordered, Running, State};
 use crate::model::tenant::Scope;
 use crate::model::time::Time;
@@ -33,6 +34,7 @@ use crate::runtime::task::Tasks;
 use crate::storage::Shelf;
 use crate::store::{self, Store};
 use crate::stream::Registry;
+use crate::stream::tally::{self, Place};
 use force::Force;
 use session::Rules;
 use std::collections::{HashMap, HashSet};
@@ -87,6 +89,8 @@ pub struct Parts {
     pub shelf: Shelf,
     /// Whether there is room for more.
     pub room: Arc<dyn Room>,
+    /// What tenants have at once.
+    pub tally: tally::Tally,
     /// The host that callbacks name.
     pub domain: String,
     /// Most callbacks that wait.
@@ -155,6 +159,9 @@ struct Live {
 /// Why a recording was not started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
+    /// The owner's quota is used up.
+    #[error(transparent)]
+    Quota(#[from] Exceeded),
     /// There is nothing to write.
     #[error("no file format is given")]
     Nothing,
@@ -241,9 +248,15 @@ impl Recorder {
     }
 
     /// Records on demand, from the newest key frame that is in memory on, until [`stop`](Recorder::stop); waits for a stream that
-    /// nobody sends now. `lasting`: it goes on after a restart of the server as well, under the same id.
+    /// nobody sends now. `lasting`: it goes on after a restart of the server as well, under the same id. Refused where the owner's
+    /// quota is used up.
     pub async fn record(&self, mut order: Order, lasting: bool) -> Result<RecordingId, Refused> {
-        let store = &self.0.parts.store;
+        let Parts { store, tally, .. } = &self.0.parts;
+        store.may_store(order.owner).await?;
+        if !tally.has(order.owner, What::Recordings, &order.key) {
+            let quota = store.tenant_by_id(order.owner).await?.quota;
+            quota.room(What::Recordings, tally.count(order.owner, What::Recordings), 1)?;
+        }
         if let Some(key) = order.bucket_key.take() {
             store.put_bucket_key(order.owner, &order.storage.endpoint, &order.storage.bucket, &key).await?;
         }
@@ -331,6 +344,34 @@ impl Recorder {
             lock(&recorder.0.running).remove(&run.id);
         });
         Ok(live)
+    }
+
+    /// A place among the recordings that the owner may have at once.
+    async fn place(&self, order: &Order) -> Result<Place, Exceeded> {
+        // What the store cannot say now is no reason to lose pictures.
+        let quota = self.0.parts.store.tenant_by_id(order.owner).await.map(|tenant| tenant.quota).unwrap_or_default();
+        self.0.parts.tally.take(order.owner, What::Recordings, &order.key, quota)
+    }
+
+    /// Why no file may begin now: the disk, or what the owner may store.
+    async fn full(&self, order: &Order) -> Option<Full> {
+        if let Err(full) = self.0.parts.room.ask(order) {
+            return Some(full);
+        }
+        match self.0.parts.store.may_store(order.owner).await {
+            Err(store::Error::Exceeded(exceeded)) => Some(Full { limit: Limit::Quota, why: exceeded.to_string() }),
+            Ok(()) | Err(_) => None,
+        }
+    }
+
+    /// The owner records as much at once as it may; that is told once.
+    async fn refuse(&self, live: &Live, exceeded: Exceeded) {
+        let why = Full { limit: Limit::Quota, why: exceeded.to_string() }.to_string();
+        if std::mem::replace(&mut *lock(&live.now), (State::Failing, why.clone())).0 != State::Failing {
+            self.0.counts.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(stream = %live.order.key, recording = %live.id, %why, "recording: refused; it begins when there is room");
+            self.tell(&live.order, RecordingEvent::Error).await;
+        }
     }
 
     fn now(&self) -> Time {

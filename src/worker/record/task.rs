@@ -39,9 +39,12 @@ pub async fn run(recorder: &Recorder, live: &Arc<Live>, stopped: watch::Receiver
             }
         }
     };
+    let mut refused = false;
     loop {
-        live.set(State::Waiting);
         let registry = &recorder.0.parts.registry;
+        if !refused || registry.get(&live.order.key).is_none() {
+            live.set(State::Waiting);
+        }
         let subscriber = tokio::select! {
             biased;
             () = over() => return,
@@ -51,12 +54,27 @@ pub async fn run(recorder: &Recorder, live: &Arc<Live>, stopped: watch::Receiver
             () = over() => return,
             tracks = known(recorder, &subscriber) => tracks,
         };
+        // Held while it is recorded.
+        let place = match recorder.place(&live.order).await {
+            Ok(place) => place,
+            Err(exceeded) => {
+                drop(subscriber);
+                recorder.refuse(live, exceeded).await;
+                refused = true;
+                tokio::select! {
+                    () = over() => return,
+                    () = recorder.0.clock.sleep(recorder.0.parts.settings.retry.0) => continue,
+                }
+            }
+        };
+        refused = false;
         live.set(State::Recording);
         let files = live.order.formats;
         tracing::info!(stream = %live.order.key, recording = %live.id, formats = %files, "recording: opened");
         recorder.tell(&live.order, if resumed { RecordingEvent::Resumed } else { RecordingEvent::Started }).await;
         resumed = true;
         let ended = both(recorder, live, subscriber, &tracks, &over).await;
+        drop(place);
         let (files, bytes) = (live.files.load(Ordering::Relaxed), live.bytes.load(Ordering::Relaxed));
         let why = if ended { "the stream ended" } else { "it was stopped" };
         tracing::info!(stream = %live.order.key, recording = %live.id, files, bytes, why, "recording: closed");
@@ -164,7 +182,7 @@ impl<'a> Tape<'a> {
             }
             if asked.is_none_or(|asked| clock.now() >= asked + settings.retry.0.into()) {
                 asked = Some(clock.now());
-                self.ask();
+                self.ask().await;
             }
             let room = self.session.ops.bytes() <= most && again.is_none();
             tokio::select! {
@@ -324,8 +342,8 @@ impl<'a> Tape<'a> {
     }
 
     /// Asks whether there is room for more.
-    fn ask(&mut self) {
-        self.full = self.recorder.0.parts.room.ask(&self.live.order).err();
+    async fn ask(&mut self) {
+        self.full = self.recorder.full(&self.live.order).await;
         self.session.permit(self.full.is_none());
     }
 

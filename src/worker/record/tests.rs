@@ -18,10 +18,12 @@ use crate::model::group::{self, InProtocol};
 use crate::model::id::{GroupId, StreamId, TenantId};
 use crate::model::page::Page;
 use crate::model::path::Purpose;
+use crate::model::quota::{Exceeded, What};
 use crate::model::record::{Filter, Format, Kind as RecordKind, Record};
 use crate::model::recording::Paths;
 use crate::model::template::{self, Body, Formats, Storage, Trigger};
 use crate::model::tenant::Scope;
+use crate::stream::tally::Tally as Places;
 use crate::stream::{Publisher, Raw, Source, Unit};
 use bytes::Bytes;
 use std::io::Cursor;
@@ -332,6 +334,7 @@ struct Live {
     registry: Registry,
     recorder: Recorder,
     room: Arc<Space>,
+    tally: Places,
     tasks: Tasks,
 }
 
@@ -358,17 +361,19 @@ async fn open(dir: tempfile::TempDir, now: Timestamp) -> Live {
     let store = Store::open(&store::Settings::default(), dir.path(), clock.clone()).await.unwrap();
     let registry = Registry::new(crate::stream::Settings::default(), clock.clone(), &tasks);
     let shelf = Shelf::open(Default::default(), dir.path(), store.clone(), clock.clone(), 1000).await.unwrap();
+    let tally = Places::default();
     let parts = Parts {
         settings: Settings { fragment: Span::secs(1), ..Settings::default() },
         registry: registry.clone(),
         store: store.clone(),
         shelf,
         room: room.clone(),
+        tally: tally.clone(),
         domain: "vs.example.com".to_owned(),
         callbacks: 1000,
     };
     let recorder = Recorder::start(parts, &tasks).await.unwrap();
-    Live { dir, clock, store, registry, recorder, room, tasks }
+    Live { dir, clock, store, registry, recorder, room, tally, tasks }
 }
 
 impl Live {
@@ -624,6 +629,90 @@ async fn what_was_ordered_goes_on_after_a_restart_until_it_is_stopped() {
     live.store.put_recording(crate::model::recording::Ordered { id, since, sequence: 0, order: asked }).await.unwrap();
     let live = open(live.close().await, now).await;
     assert!(live.recorder.running().is_empty() && live.store.recordings().await.unwrap().is_empty());
+    live.close().await;
+}
+
+#[tokio::test]
+async fn a_recording_beyond_the_quota_says_so_and_begins_when_there_is_room() {
+    let live = live().await;
+    let (one, two) = (live.stream().await, live.stream().await);
+    let operator = || "operator".parse().unwrap();
+    live.store.set_tenant_quota(operator(), vec![(What::Recordings, Some(1))]).await.unwrap();
+    let template = live.template(4).await;
+    for stream in [&one, &two] {
+        live.store.bind(Scope::Operator, template.id, Instance::Stream(stream.id), How::default()).await.unwrap();
+    }
+    let of = async |id: StreamId, state| live.recorder.running().into_iter().find(|r| r.stream == id && r.state == state);
+    let mut first = live.publish(&one.key().unwrap());
+    live.until("the first", async || of(one.id, State::Recording).await).await;
+    let second = live.publish(&two.key().unwrap());
+    let refused = live.until("the second is refused", async || of(two.id, State::Failing).await).await;
+    assert!(refused.trouble.contains("quota of 1 recordings at once") && refused.files == 0, "{refused:?}");
+    // It stays so, and is told once.
+    live.run(&mut first, 0, 12_000).await;
+    assert!(of(two.id, State::Failing).await.is_some() && of(one.id, State::Recording).await.is_some());
+    let told = live.store.take_callbacks(100, Duration::from_secs(1), &[]).await.unwrap();
+    let errors = told.iter().filter(|w| w.draft.object == format!("record/{}", two.id) && w.draft.body.contains("record_error"));
+    assert_eq!(errors.count(), 1, "{told:?}");
+    // Who asks at the door hears it; a stream that is recorded already takes no second place.
+    let asked = |stream: &crate::model::stream::Stream| Order {
+        stream: stream.id,
+        group: stream.group,
+        owner: stream.owner,
+        key: stream.key().unwrap(),
+        ..order(3600, Formats::NONE.with(Format::Mp4))
+    };
+    let exceeded = Exceeded { what: What::Recordings, limit: 1 };
+    assert_eq!(live.recorder.record(asked(&two), false).await, Err(Refused::Quota(exceeded)));
+    let beside = live.recorder.record(asked(&one), false).await.unwrap();
+    live.until("beside the template", async || live.recorder.running().into_iter().find(|r| r.id == beside && r.state == State::Recording))
+        .await;
+    assert_eq!(live.tally.count(one.owner, What::Recordings), 1);
+    live.recorder.stop(beside).await.unwrap();
+    live.store.unbind(Scope::Operator, Some(template.id), None, Instance::Stream(one.id)).await.unwrap();
+    live.until("there is room", async || of(two.id, State::Recording).await).await;
+    drop((first, second));
+    live.close().await;
+}
+
+#[tokio::test]
+async fn a_file_that_was_begun_is_finished_and_none_is_begun_when_the_storage_is_full() {
+    let live = live().await;
+    let stream = live.stream().await;
+    let operator = || "operator".parse().unwrap();
+    live.store.set_tenant_quota(operator(), vec![(What::Storage, Some(1))]).await.unwrap();
+    let template = live.template(4).await;
+    live.store.bind(Scope::Operator, template.id, Instance::Stream(stream.id), How::default()).await.unwrap();
+    let mut publisher = live.publish(&stream.key().unwrap());
+    live.until("recording", async || live.recorder.running().pop().filter(|r| r.state == State::Recording)).await;
+    live.run(&mut publisher, 0, 5_000).await;
+    // The first files, of both formats; the second ones were begun before anything was stored.
+    let stored = async || live.store.possessions(stream.owner).await.unwrap().stored;
+    live.until("the first files", async || {
+        (live.records(stream.id, RecordKind::Record).await.len() == 2 && stored().await > 0).then_some(())
+    })
+    .await;
+    live.run(&mut publisher, 5_000, 10_000).await;
+    let refused = live.until("refused", async || live.recorder.running().pop().filter(|r| r.state == State::Failing)).await;
+    assert!(refused.trouble.contains("QuotaExceeded.Storage"), "{refused:?}");
+    live.run(&mut publisher, 10_000, 14_000).await;
+    let records =
+        live.until("whole files", async || Some(live.records(stream.id, RecordKind::Record).await).filter(|r| r.len() == 4)).await;
+    assert!(records.iter().all(|record| (record.duration_ms - 4_000).abs() <= 80), "{records:?}");
+    assert_eq!(stored().await, records.iter().map(|record| i64::try_from(record.size).unwrap()).sum::<i64>());
+    let asked = Order { stream: stream.id, owner: stream.owner, key: stream.key().unwrap(), ..order(60, Formats::NONE.with(Format::Mp4)) };
+    let told = live.recorder.record(asked, false).await.unwrap_err().to_string();
+    assert!(told.contains("QuotaExceeded.Storage"), "{told}");
+    // There is room again: it goes on, and what is missing is written down.
+    live.store.set_tenant_quota(operator(), vec![(What::Storage, None)]).await.unwrap();
+    live.run(&mut publisher, 14_000, 26_000).await;
+    live.until("it goes on", async || (live.records(stream.id, RecordKind::Record).await.len() > 4).then_some(())).await;
+    let gaps = live.records(stream.id, RecordKind::Gap).await;
+    let after = live.records(stream.id, RecordKind::Record).await.remove(4);
+    // One gap, however often it was tried.
+    let gaps: Vec<_> = gaps.iter().map(|gap| (gap.start, gap.end)).collect();
+    assert_eq!(gaps, [(records[3].end, after.start)], "{records:?}");
+    drop(publisher);
     live.close().await;
 }
 

@@ -76,7 +76,8 @@ impl Snapshots {
     }
 
     async fn try_store(&self, key: &StreamKey, stream: &Stream, template: Option<&Template>, sequence: u64) -> Result<Taken, Failed> {
-        let Parts { settings, stills, shelf, domain, clock, .. } = &self.0.parts;
+        let Parts { settings, store, stills, shelf, domain, clock, .. } = &self.0.parts;
+        store.may_store(stream.owner).await?;
         if template.is_none_or(|template| template.storage.bucket.is_empty()) {
             shelf.has_room()?;
         }

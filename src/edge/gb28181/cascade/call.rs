@@ -121,7 +121,7 @@ fn refused(failure: Failure) -> Refused {
     match failure {
         Failure::Timeout => (408, why),
         Failure::Refused { status: status @ 400..=699, .. } => (status, why),
-        Failure::Unavailable(_) => (503, why),
+        Failure::Unavailable(_) | Failure::Quota(_) => (503, why),
         _ => (480, why),
     }
 }

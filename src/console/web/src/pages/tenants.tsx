@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import { call } from '../api/client';
 import type { Paged, Tenant } from '../api/types';
+import { has } from '../api/spec';
 import { useCall } from '../hooks';
 import { t, word } from '../i18n';
 import { Dialog, FormDialog } from '../ui/dialog';
@@ -10,6 +11,7 @@ import { when } from '../ui/format';
 import { Facts, Head } from '../ui/head';
 import { Badge, Empty, note } from '../ui/show';
 import { List, paging, type Column } from '../ui/table';
+import { QuotaDialog } from './quota';
 
 interface Made { UserId: string; UserAccessKeyId: string; UserAccessKeySecret: string }
 
@@ -20,6 +22,7 @@ export function Tenants() {
   const loaded = useCall<Paged & { Tenants: Tenant[] }>('DescribeTenants', { PageNum, PageSize });
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState<Made | null>(null);
+  const [limiting, setLimiting] = useState('');
   const [asking, setAsking] = useState<{ action: string; user: string } | null>(null);
   const columns: Column<Tenant>[] = [
     { title: t('tenant.user'), cell: (x) => <code class="strong">{x.UserId}</code> },
@@ -30,6 +33,7 @@ export function Tenants() {
       title: '',
       cell: (x) => (
         <span class="row end">
+          {has('SetTenantQuota') && <Button small onClick={() => setLimiting(x.UserId)}>{t('quota.show')}</Button>}
           {x.Status === 2 && <Button small onClick={() => setAsking({ action: 'SuspendMtsService', user: x.UserId })}>{t('tenant.suspend')}</Button>}
           {x.Status === 1 && <Button small kind="primary" onClick={() => setAsking({ action: 'RenewMtsService', user: x.UserId })}>{t('tenant.renew')}</Button>}
           {x.Status !== 3 && <Button small kind="quiet" icon="trash" label={t('tenant.close')} onClick={() => setAsking({ action: 'DeleteMtsService', user: x.UserId })} />}
@@ -53,6 +57,7 @@ export function Tenants() {
           <footer><Button kind="primary" onClick={() => setMade(null)}>{t('tenant.kept')}</Button></footer>
         </Dialog>
       )}
+      {limiting && <QuotaDialog key={limiting} user={limiting} onClose={() => setLimiting('')} />}
       {asking && (
         <FormDialog title={t('tenant.ask', { what: word('tenant.ask', asking.action), user: asking.user })} submit={word('tenant.ask', asking.action)} danger={asking.action !== 'RenewMtsService'} onClose={() => setAsking(null)} onSubmit={async () => { await call(asking.action, { UserId: asking.user }); note(t('ui.saved')); loaded.reload(); }}>
           <p>{word('tenant.text', asking.action)}</p>

@@ -190,7 +190,8 @@ fn captured() -> impl Iterator<Item = &'static [u8]> {
     let mut rest = MEDIA;
     std::iter::from_fn(move || {
         let (len, packets) = rest.split_first_chunk::<2>()?;
-        let (packet, behind) = packets.split_at(usize::from(u16::from_be_bytes(*len)));
+        // the capture ends within a packet
+        let (packet, behind) = packets.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
         rest = behind;
         Some(packet)
     })

@@ -16,7 +16,7 @@ def film(folder):
     """Four seconds of a moving picture in FLV as Enhanced RTMP has it, which this ffmpeg does not write."""
     picture = ["ffmpeg", "-y", "-loglevel", "error", "-f", "lavfi", "-i", f"testsrc2=size=320x180:rate={RATE}", "-t", "4", "-pix_fmt", "yuv420p"]
     ivf, mp4, flv = folder / "av1.ivf", folder / "av1.mp4", folder / "av1.flv"
-    run([*picture, "-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "9", "-lag-in-frames", "0", "-g", "50", "-b:v", "300k", ivf], 60)
+    run([*picture, "-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-g", "50", "-b:v", "300k", ivf], 60)
     run(["ffmpeg", "-y", "-loglevel", "error", "-i", ivf, "-c", "copy", mp4], 20)
     boxes = mp4.read_bytes()
     at = boxes.index(b"av1C")

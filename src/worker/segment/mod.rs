@@ -36,8 +36,8 @@ crate::settings! {
         /// What a playlist leads to: "ts" (transport stream, which every player knows) or "fmp4" (fragmented MP4 in parts: low latency,
         /// and H.265 for players that want it so). Players choose with `?format=`.
         pub format: Form = Form::Ts,
-        /// The length of a part of a segment of fragmented MP4.
-        pub part: Span = Span::millis(330),
+        /// The length that no part of a segment of fragmented MP4 exceeds; the parts of a segment are made equally long.
+        pub part: Span = Span::millis(320),
         /// The length that segments should have; they are cut at the key frame that comes nearest to it.
         pub segment: Span = Span::secs(2),
         /// The length at which a segment is cut even without a key frame, for cameras whose key frames are far apart.

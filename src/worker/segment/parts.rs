@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// What a frame lasts when nothing tells.
 const FRAME: Timestamp = Timestamp::from_millis(40);
+/// Times of frames are rounded, to a millisecond at worst.
+const ROUNDING: i64 = 1_000_000;
 
 /// Cuts one stream.
 pub(super) struct PartCutter {
@@ -21,6 +23,12 @@ pub(super) struct PartCutter {
     steps: Vec<Step>,
     muxer: Option<mp4::Muxer>,
     part: Timestamp,
+    /// Where the open segment begins, into how many parts it is cut so far, and how far apart they are meant to begin: a segment is
+    /// as long as the one before, and its parts are equally long. A short rest at its end would be left out by players that
+    /// take what is nearly complete for complete.
+    begun: Timestamp,
+    cuts: i64,
+    step: Timestamp,
     most: usize,
     lead: Kind,
     /// Where the open part begins; the newest of the frames that make the time, and how long one lasts.
@@ -53,6 +61,9 @@ impl PartCutter {
             steps: Vec::new(),
             muxer: None,
             part: Timestamp::from(settings.part.0),
+            begun: Timestamp::ZERO,
+            cuts: 0,
+            step: step(settings.segment.0.into(), settings.part.0.into(), FRAME),
             most: (settings.bytes.bytes() / 4).max(64 << 10),
             lead: Kind::Video,
             start: Timestamp::ZERO,
@@ -94,6 +105,7 @@ impl PartCutter {
             let full = muxer.push(&first.frame).is_err();
             self.taken = Some(first.seq).filter(|_| !full);
             self.cut(first.frame.dts, list);
+            self.step = step(first.frame.dts - self.begun, self.part, self.frame);
             list.begin(first.wall, false);
         } else {
             let continues = self.muxer.is_none();
@@ -106,6 +118,7 @@ impl PartCutter {
         }
         self.start = first.frame.dts;
         self.last = first.frame.dts;
+        (self.begun, self.cuts) = (first.frame.dts, 0);
         true
     }
 
@@ -130,7 +143,8 @@ impl PartCutter {
         self.frame = frame.dts - self.last;
         self.last = frame.dts;
         // What is complete ends where this frame begins; with this one it would be too long.
-        let due = (frame.dts - self.start) + self.frame > self.part;
+        let end = frame.dts + self.frame;
+        let due = end - self.start > self.part || (end - self.begun).0 > self.step.0.saturating_mul(self.cuts + 1).saturating_add(ROUNDING);
         due && self.cut(frame.dts, list)
     }
 
@@ -139,6 +153,7 @@ impl PartCutter {
         let Some(fragment) = self.muxer.as_mut().and_then(mp4::Muxer::cut) else { return false };
         list.push(part(&fragment, end.since(self.start)));
         self.start = end;
+        self.cuts += 1;
         true
     }
 
@@ -149,6 +164,17 @@ impl PartCutter {
             list.push(part(&fragment, end.since(self.start)));
         }
         list.finish();
+    }
+}
+
+/// How far apart the parts of a segment begin, so that all have about as many frames, and none more than fit into `part`.
+fn step(segment: Timestamp, part: Timestamp, frame: Timestamp) -> Timestamp {
+    let frame = frame.0.max(ROUNDING);
+    let most = ((part.0 + ROUNDING) / frame).max(1) as u64;
+    let frames = ((segment.0 + frame / 2) / frame).max(0) as u64;
+    match frames.div_ceil(most) {
+        0 | 1 => part,
+        parts => Timestamp(segment.0 / parts as i64),
     }
 }
 
@@ -194,14 +220,23 @@ mod tests {
         let text = list.playlist(false, |piece| piece.to_string());
         assert_eq!(text.matches("#EXTINF:2.00000,\n").count(), 5, "{text}");
         assert_eq!((list.next(), list.target(), text.contains("DISCONTINUITY\n")), (13, Duration::from_secs(2), false));
-        // Eight pictures in a part, two in the last of a segment: 0.32 s and 0.08 s.
-        assert!(text.contains("PART-TARGET=0.330") && text.contains("DURATION=0.32000,URI=\"10.0.m4s\",INDEPENDENT=YES\n"), "{text}");
-        assert!(text.contains("DURATION=0.08000,URI=\"11.6.m4s\"\n") && !text.contains("11.7.m4s"), "{text}");
+        // Fifty pictures in seven parts: seven in each, eight in the last.
+        assert!(text.contains("PART-TARGET=0.320") && text.contains("DURATION=0.28000,URI=\"10.0.m4s\",INDEPENDENT=YES\n"), "{text}");
+        assert!(text.contains("DURATION=0.32000,URI=\"11.6.m4s\"\n") && !text.contains("11.7.m4s"), "{text}");
         let whole: usize = list.get(Piece::Segment(8)).unwrap().iter().map(Bytes::len).sum();
         let parts: Vec<Bytes> = (0..7).map(|n| list.get(Piece::Part(8, n)).unwrap().remove(0)).collect();
         assert_eq!(parts.iter().map(Bytes::len).sum::<usize>(), whole, "the same bytes");
         assert!(parts.iter().all(|part| part[4..8] == *b"moof"));
         assert!(list.get(Piece::Header(0)).is_some_and(|header| header[0][4..8] == *b"ftyp"));
+    }
+
+    #[test]
+    fn parts_divide_a_segment_evenly() {
+        let ms = Timestamp::from_millis;
+        let of = |segment, part| step(ms(segment), ms(part), ms(40)).0 / 1_000;
+        // Fifty frames: by eight, by twelve, by twenty-five; what is shorter than a part is one.
+        assert_eq!([of(2_000, 320), of(2_000, 500), of(2_000, 1_000), of(200, 320)], [285_714, 400_000, 1_000_000, 320_000]);
+        assert_eq!((of(0, 320), of(12_000, 320), of(2_000, 10)), (320_000, 315_789, 40_000));
     }
 
     #[test]

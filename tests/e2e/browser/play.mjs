@@ -66,7 +66,7 @@ function start({ kind, url }) {
   } else if (kind === 'file') {
     video.src = url;
   } else if (kind.startsWith('hls')) {
-    const player = (window.player = new Hls(kind === 'hls-low' ? { lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5 } : { lowLatencyMode: false }));
+    const player = (window.player = new Hls({ lowLatencyMode: kind === 'hls-low' }));
     player.on(Hls.Events.ERROR, (_, e) => e.fatal && window.errors.push(`hls.js: ${e.type} ${e.details}`));
     player.loadSource(url);
     player.attachMedia(video);

@@ -7,10 +7,10 @@ use crate::proto::gb28181::sdp::Purpose;
 use crate::proto::rtp::Packet;
 use crate::stream::Recv;
 
-/// The frames of the capture, of each kind.
+/// The frames of the recording, of each kind.
 fn sent(kind: Of) -> Vec<bytes::Bytes> {
     let mut demuxer = ps::Demuxer::new(ps::Options::default());
-    for packet in captured() {
+    for packet in captured().take(RECORDED) {
         let packet = Packet::parse(packet).unwrap();
         let timestamp = Some(i64::from(packet.timestamp));
         demuxer.push(ps::Input { payload: packet.payload, timestamp, marker: packet.marker, lost: false });

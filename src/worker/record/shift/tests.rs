@@ -165,7 +165,7 @@ async fn ten_minutes_back_plays_from_the_second_to_the_second() {
     assert!(text.contains("#EXT-X-START:TIME-OFFSET=3.000,PRECISE=YES\n"), "{text}");
     let lengths: Vec<f64> = text.lines().filter_map(|l| l.strip_prefix("#EXTINF:")?.strip_suffix(',')?.parse().ok()).collect();
     assert_eq!(lengths, [10.0, 5.0], "{text}");
-    let last = text.lines().filter(|line| line.starts_with('/')).next_back().unwrap();
+    let last = text.lines().rfind(|line| line.starts_with('/')).unwrap();
     let parts: Vec<&str> = last.split_once("-5000.m4s?past=x").unwrap().0.split('/').collect();
     let (chunk, n) = (parts[4].parse().unwrap(), parts[5].parse().unwrap());
     let whole = shift.piece(&rig.key, chunk, Some(n), None).await.unwrap();

@@ -62,7 +62,7 @@ const FIXTURES: &[(&str, &str)] = &[
     ("h265_bframes_aac_legacy.flv", "H265 320x180 Some(2) | AAC 44100 2 | 200 346 4"),
     ("h265_g711a_enhanced.flv", "H265 320x180 Some(0) | G711A 8000 1 | 200 63 4"),
     ("h265_g711a_legacy.flv", "H265 320x180 Some(0) | G711A 8000 1 | 200 63 4"),
-    ("av1_opus_enhanced.flv", "AV1 320x180 None | Opus 48000 2 | 100 201 2"),
+    ("av1_opus_enhanced.flv", "AV1 320x180 Some(0) | Opus 48000 2 | 100 201 2"),
     ("vp9_opus_enhanced.flv", "VP9 320x180 None | Opus 48000 2 | 100 201 2"),
 ];
 

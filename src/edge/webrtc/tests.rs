@@ -263,7 +263,8 @@ async fn a_viewer_gets_every_picture_and_starts_in_the_present() {
 
     rig.rtc.leave(&opened.resource).unwrap();
     client.until("the goodbye is heard", |_| rig.sessions.is_empty()).await;
-    assert_eq!((rig.registry.get(&rig.key).unwrap().viewers(), rig.rtc.figures().sessions), (0, 0));
+    // The session is told first, then its place is given back.
+    client.until("the place is free", |_| (rig.registry.get(&rig.key).unwrap().viewers(), rig.rtc.figures().sessions) == (0, 0)).await;
     drop(publisher);
     assert!(rig.tasks.finish(Duration::from_secs(5)).await.is_empty());
 }

@@ -6,6 +6,7 @@
 
 import argparse
 import pathlib
+import signal
 import sys
 import threading
 import time
@@ -38,6 +39,8 @@ import cloud_recording  # noqa: E402, F401
 
 
 def main():
+    # Whoever runs this in the background of a plain shell has it, and all that it starts, ignore Ctrl-C; cases press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weir", required=True, type=pathlib.Path)
     parser.add_argument("--node", required=True, type=pathlib.Path, help="the folder that holds node_modules")

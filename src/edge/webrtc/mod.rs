@@ -2,7 +2,7 @@
 //! ports, the tasks and the frames.
 //!
 //! An offer comes by HTTP (the HTTP edge asks, the composition root connects) and makes a session ([`WebRtc::play`],
-//! [`WebRtc::publish`]). [`port`] reads the socket and finds the session of each datagram ([`table`]); [`line`] does the same for
+//! [`WebRtc::publish`]). [`port`] reads the socket and finds the session of each datagram ([`table`]); [`mod@line`] does the same for
 //! connections over TCP, where UDP does not come through. Viewers of one stream
 //! share a task, a [`crowd`]: a frame is cut into packets once ([`sheet`]) and encrypted for each [`viewer`]. A publisher has
 //! a task of its own ([`ingest`]).

@@ -332,7 +332,7 @@ async fn a_publisher_comes_in_and_is_asked_for_key_frames() {
     assert!(client.asked >= 2, "asked {} times in two seconds", client.asked);
     rig.rtc.leave(&opened.resource).unwrap();
     client.until("gone", |_| rig.sessions.is_empty()).await;
-    assert!(!rig.registry.get(&rig.key).is_some_and(|stream| stream.is_live()));
+    client.until("nobody publishes", |_| !rig.registry.get(&rig.key).is_some_and(|stream| stream.is_live())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
